@@ -1,0 +1,172 @@
+"""The offline tables: where each lies, what its columns are, and how it is appended to and read.
+
+Tables are Delta tables below one root, a local directory or an object-store URL. A commit is atomic: rows and the
+positions they bring a reader to (``marks``) become visible together or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+COLUMN_PREFIX: Final = "c_"
+"""Decoded source columns of an event log stand behind this."""
+FEATURE_PREFIX: Final = "f_"
+"""Feature columns of a batch view's table stand behind this."""
+
+EVENT_COLUMNS: Final = pa.schema(
+    [
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("source_partition", pa.int32(), nullable=False),
+        pa.field("source_offset", pa.int64(), nullable=False),
+        pa.field("append_time_us", pa.int64(), nullable=False),
+        pa.field("event_time_us", pa.int64()),
+        pa.field("entity_id", pa.string()),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("raw", pa.binary()),
+        pa.field("date", pa.string(), nullable=False),
+    ]
+)
+"""An event log before its decoded columns. ``date``: of the event time; without one, of the append time."""
+
+SERVED_COLUMNS: Final = pa.schema(
+    [
+        pa.field("request_id", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("feature_service", pa.string(), nullable=False),
+        pa.field("request_time_us", pa.int64()),
+        pa.field("at_us", pa.int64(), nullable=False),
+        pa.field("rows", pa.int32(), nullable=False),
+        pa.field("record", pa.binary(), nullable=False),
+        pa.field("date", pa.string(), nullable=False),
+    ]
+)
+"""The served log: one row per answer (kind ``vector``) and per logged prediction (kind ``prediction``).
+
+``at_us``: the server's clock; ``record``: the serialized `skewless.api.events.v1.ServedRecord`.
+"""
+
+PROGRESS_COLUMNS: Final = pa.schema(
+    [
+        pa.field("view", pa.string(), nullable=False),
+        pa.field("log", pa.string(), nullable=False),
+        pa.field("epoch", pa.int64(), nullable=False),
+        pa.field("partition", pa.int32(), nullable=False),
+        pa.field("next_offset", pa.int64(), nullable=False),
+        pa.field("visible_at_us", pa.int64(), nullable=False),
+        pa.field("date", pa.string(), nullable=False),
+    ]
+)
+"""When which position of an input log became readable online, per view."""
+
+
+def date_of(time_us: int) -> str:
+    """The partition of an instant: its day in UTC, ``YYYY-MM-DD``."""
+    day = dt.date(1970, 1, 1) + dt.timedelta(days=time_us // 86_400_000_000)
+    return day.isoformat()
+
+
+def dates_of(times_us: pa.Array) -> pa.Array:
+    """`date_of` for a column of int64 microseconds."""
+    return pc.strftime(times_us.cast(pa.timestamp("us")), format="%Y-%m-%d")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The root of all tables.
+
+    root: a local directory or an object-store URL.
+    options: credentials and endpoint for an object store, as `deltalake` takes them.
+    """
+
+    root: str
+    options: Mapping[str, str] | None = None
+
+    def events(self, project: str, log: str) -> Table:
+        """The event log of an input log."""
+        return self._table(project, "_events", log)
+
+    def progress(self, project: str) -> Table:
+        """The progress table."""
+        return self._table(project, "_progress")
+
+    def served(self, project: str) -> Table:
+        """The served log."""
+        return self._table(project, "_served")
+
+    def view(self, project: str, view: str, version: str) -> Table:
+        """The runs of a batch view; patches of a version share one table."""
+        major, minor, _ = version.split(".")
+        return self._table(project, view, f"v{major}.{minor}")
+
+    def _table(self, *parts: str) -> Table:
+        return Table("/".join((self.root.rstrip("/"), *parts)), dict(self.options or {}))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table, partitioned by ``date``. It comes to be with its first append."""
+
+    uri: str
+    options: dict[str, str]
+
+    def append(self, rows: pa.Table, marks: Mapping[str, int]) -> None:
+        """Appends rows and records each mark (name to position) in the same commit. New columns are added."""
+        write_deltalake(
+            self.uri,
+            rows,
+            mode="append",
+            partition_by=["date"],
+            schema_mode="merge",
+            storage_options=self.options,
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(name, position) for name, position in marks.items()]
+            ),
+        )
+
+    def marks(self, names: Sequence[str]) -> dict[str, int]:
+        """The recorded position of each mark; one never recorded is absent."""
+        table = self._open()
+        if table is None:
+            return {}
+        found = {name: table.transaction_version(name) for name in names}
+        return {name: position for name, position in found.items() if position is not None}
+
+    def read(
+        self,
+        columns: Sequence[str],
+        *,
+        dates: tuple[str, str] | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table | None:
+        """The rows, in no order; None if the table is not there yet.
+
+        columns: those wanted; one that the table does not have (yet) is left out.
+        dates: only partitions from the first to the second, both included.
+        where: only rows for which this holds.
+        """
+        table = self._open()
+        if table is None:
+            return None
+        condition: Any = where
+        if dates is not None:
+            span = (pc.field("date") >= dates[0]) & (pc.field("date") <= dates[1])
+            condition = span if condition is None else span & condition
+        dataset = table.to_pyarrow_dataset()
+        have = set(dataset.schema.names)
+        return dataset.to_table(columns=[name for name in columns if name in have], filter=condition)
+
+    def _open(self) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.uri, storage_options=self.options)
+        except TableNotFoundError:
+            return None
