@@ -1,0 +1,112 @@
+# Skewless. `make help` lists the targets; each does its own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/uv/bin/uv
+BIN := .venv/bin
+BROKER := .tools/bin/skewless-broker
+CARGO := cargo --locked
+CARGO_FLAGS := --manifest-path kernel/Cargo.toml
+
+# Rust artefacts live outside the checkout, so that clones share them; nothing needs them to be there.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skewless/cargo-target
+# uv takes the interpreter that make found and fetches none.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON_PREFERENCE := only-system
+export UV_PYTHON ?= $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null)
+# Where pip was told about a certificate bundle, uv and cargo are told too.
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+KERNEL_SOURCES := $(shell find kernel \( -name '*.rs' -o -name '*.toml' -o -name Cargo.lock \) -not -path '*/target/*' 2>/dev/null)
+PROTO_SOURCES := $(shell find protos third_party/protos -name '*.proto' 2>/dev/null)
+BROKER_SOURCES := $(wildcard tools/broker/*.go tools/broker/go.mod tools/broker/go.sum)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r target text; do printf '  %-18s %s\n' "$$target" "$$text"; done
+
+.PHONY: doctor
+doctor: ## Name what this machine lacks, and how to get it
+	@bash tools/doctor.sh "$(PYTHON)"
+
+# --- Set-up -------------------------------------------------------------------------------------------------
+
+.PHONY: tools
+tools: $(UV) ## Install the pinned package manager into .tools/
+
+$(UV): Makefile
+	@$(PYTHON) -m venv .tools/uv
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	@touch $@
+
+.PHONY: setup
+setup: .venv/.stamp-protos $(if $(BROKER_SOURCES),$(BROKER)) ## Install everything that the other targets need
+
+.venv/.stamp-sync: $(UV) pyproject.toml uv.lock hatch_build.py tools/protogen.py $(KERNEL_SOURCES) $(PROTO_SOURCES)
+	$(UV) sync --quiet --locked --all-extras --all-groups
+	@touch $@
+
+# A sync may have taken the package from a cache; the stubs are then written here.
+.venv/.stamp-protos: .venv/.stamp-sync
+	@$(BIN)/python -m tools.protogen
+	@touch $@
+
+$(BROKER): $(BROKER_SOURCES)
+	@mkdir -p $(@D)
+	cd tools/broker && GOFLAGS=-mod=readonly GOTOOLCHAIN=local CGO_ENABLED=0 go build -trimpath -o ../../$@ .
+
+.PHONY: lock
+lock: $(UV) ## Resolve again after a change of pyproject.toml (UPGRADE=1 takes the newest versions)
+	$(UV) lock $(if $(UPGRADE),--upgrade)
+
+# --- Contracts ----------------------------------------------------------------------------------------------
+
+.PHONY: protos
+protos: .venv/.stamp-sync ## Generate the Python stubs of the contracts again
+	$(BIN)/python -m tools.protogen
+	@touch .venv/.stamp-protos
+
+.PHONY: protos-baseline
+protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entry
+	$(BIN)/buf build protos --exclude-source-info -o protos/baseline.binpb
+
+# --- Gates --------------------------------------------------------------------------------------------------
+
+.PHONY: fmt
+fmt: setup ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	cargo fmt $(CARGO_FLAGS) --all
+
+.PHONY: check
+check: setup ## Format, lint, types, import contracts, protobuf contracts, clippy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf breaking protos --against protos/baseline.binpb
+	cargo fmt $(CARGO_FLAGS) --all --check
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: setup ## Cargo tests, then pytest without the long ones
+	$(CARGO) test $(CARGO_FLAGS) --workspace
+	$(BIN)/python -m pytest -m "not long"
+
+.PHONY: test-long
+test-long: setup ## Only the tests that take minutes
+	$(BIN)/python -m pytest -m long --timeout 1800
+
+.PHONY: clean
+clean: ## Remove what was built in this checkout
+	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/skewless/api src/buf
+	rm -f kernel/py/python/skewless_kernel/*.so

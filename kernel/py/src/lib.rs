@@ -1,0 +1,48 @@
+//! The door: the single place where Python and the kernel meet.
+//!
+//! It converts arguments, calls the core crate, and turns its errors into Python exceptions.
+
+use pyo3::prelude::*;
+
+/// The compiled half of `skewless_kernel`.
+#[pymodule]
+mod _native {
+    use pyo3::exceptions::PyValueError;
+    use pyo3::prelude::*;
+    use skewless_core::time::{self, TimeError};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("SEMANTICS_REVISION", skewless_core::SEMANTICS_REVISION)?;
+        module.add("__build__", env!("SKEWLESS_KERNEL_BUILD"))
+    }
+
+    /// The latest instant `origin + n * hop` that is not after `t`, all in microseconds.
+    ///
+    /// The default origin is Monday, 1970-01-05T00:00Z.
+    #[pyfunction]
+    #[pyo3(signature = (t, hop, origin=345_600_000_000))]
+    fn floor_to_hop(t: i64, hop: i64, origin: i64) -> PyResult<i64> {
+        time::floor_to_hop(t, hop, origin).map_err(to_python)
+    }
+
+    // The default is written out so that Python's `help` and the type stub can show it.
+    const _: () = assert!(time::DEFAULT_ORIGIN == 345_600_000_000);
+
+    /// The hop of a window of this width (microseconds) when its definition names none, or None.
+    #[pyfunction]
+    fn default_hop(width: i64) -> Option<i64> {
+        time::default_hop(width)
+    }
+
+    /// One arm per error of the core crate, so that a new one does not compile until it has a class here.
+    // By value: it is the argument of `map_err`.
+    #[allow(clippy::needless_pass_by_value)]
+    fn to_python(error: TimeError) -> PyErr {
+        match error {
+            TimeError::HopNotPositive { .. } | TimeError::OutOfRange { .. } => {
+                PyValueError::new_err(error.to_string())
+            }
+        }
+    }
+}

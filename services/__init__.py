@@ -1,0 +1,1 @@
+"""The services of Skewless. Each is a package with the same rooms; see CONTRIBUTING.md."""

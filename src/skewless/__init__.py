@@ -1,0 +1,1 @@
+"""Skewless: a feature store that serves, trains and replays the very same values."""

@@ -1,0 +1,1 @@
+"""Tools for building Skewless; nothing here is part of the product."""
