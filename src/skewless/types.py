@@ -1,0 +1,122 @@
+"""Value types, statuses and instants: the vocabulary that every part shares.
+
+A cell is ``None`` (null), ``int``, ``float``, ``bool`` or ``str``. A timestamp cell is an ``int``:
+microseconds since 1970-01-01T00:00:00Z. ``datetime`` objects stop at the edge: `to_micros` and
+`from_micros` convert them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import math
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from skewless.errors import NaiveTimestampError, WrongTypeError
+
+Cell: TypeAlias = int | float | bool | str | None
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+SECOND_US: Final = 1_000_000
+EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+TIMELESS_US: Final = -62_135_596_800_000_000
+"""The event time of rows of a batch source that has none: 0001-01-01T00:00:00Z."""
+
+
+class ValueType(enum.StrEnum):
+    """The type of a column, a request field or a feature. The value is its name in definitions."""
+
+    INT64 = "int64"
+    FLOAT64 = "float64"
+    BOOL = "bool"
+    STRING = "string"
+    TIMESTAMP = "timestamp"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether arithmetic takes it; timestamps are not numbers."""
+        return self in {ValueType.INT64, ValueType.FLOAT64}
+
+
+KEY_TYPES: Final = frozenset({ValueType.INT64, ValueType.STRING})
+"""The types that may identify an entity."""
+
+
+class Status(enum.IntEnum):
+    """What a value is. Only PRESENT and PARTIAL come with one. The integers are those of the contracts."""
+
+    PRESENT = 1
+    NULL = 2
+    NOT_FOUND = 3
+    OUTSIDE_TTL = 4
+    PARTIAL = 5
+    OVERFLOW = 6
+    OVER_BOUND = 7
+    NOT_ANSWERABLE = 8
+    REBUILDING = 9
+    UNAVAILABLE = 10
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a value comes with it."""
+        return self in {Status.PRESENT, Status.PARTIAL}
+
+
+def to_micros(instant: dt.datetime, *, field: str = "timestamp") -> int:
+    """Microseconds since 1970-01-01T00:00:00Z of an aware ``datetime``, exactly.
+
+    Raises NaiveTimestampError, naming ``field``, if the instant has no zone: it is never guessed.
+    """
+    if instant.tzinfo is None or instant.utcoffset() is None:
+        raise NaiveTimestampError(field=field, value=instant.isoformat(sep=" "))
+    return (instant - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> dt.datetime:
+    """The instant as an aware ``datetime`` in UTC. Raises OverflowError outside the years 1 to 9999."""
+    return EPOCH + dt.timedelta(microseconds=micros)
+
+
+def check_cell(value: object, expected: ValueType, *, field: str) -> Cell:
+    """The value as a cell of the expected type; ``None`` passes as null.
+
+    An ``int`` is taken for FLOAT64 if a double holds it exactly; a ``datetime`` is taken for TIMESTAMP.
+    Raises WrongTypeError, naming ``field``, for anything else, for NaN and the infinities, and for integers
+    outside 64 bits.
+    """
+    if value is None:
+        return None
+    if isinstance(value, dt.datetime) and expected is ValueType.TIMESTAMP:
+        return to_micros(value, field=field)
+    if _TESTS[expected](value):
+        return float(value) if expected is ValueType.FLOAT64 else value  # type: ignore[arg-type,return-value]
+    raise WrongTypeError(field=field, expected=expected.value, got=describe(value))
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and INT64_MIN <= value <= INT64_MAX
+
+
+def _real(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and _whole(value) and int(float(value)) == value
+
+
+_TESTS: Final[dict[ValueType, Callable[[object], bool]]] = {
+    ValueType.INT64: _whole,
+    ValueType.TIMESTAMP: _whole,
+    ValueType.FLOAT64: _real,
+    ValueType.BOOL: lambda value: isinstance(value, bool),
+    ValueType.STRING: lambda value: isinstance(value, str),
+}
+
+
+def describe(value: object) -> str:
+    """A short name of what a value is, for messages; long values are cut."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
