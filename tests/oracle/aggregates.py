@@ -1,0 +1,165 @@
+"""What each aggregation makes of the events of one window (docs/semantics.md, chapters A and N).
+
+Written to be read beside the clauses: one function per aggregation, over a plain list, all of it exact.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tests.oracle.cells import Cell, Status, Value
+from tests.oracle.events import Event
+from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
+
+DEFAULT_BOUND = 1000
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """`agg` over `column` (None where the aggregation takes none) of `column_type`."""
+
+    agg: str
+    column: str | None = None
+    column_type: str | None = None
+    bound: int | None = None
+
+
+def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
+    """The value over the events of a window; `request_time` is T."""
+    newest = max(window, key=lambda e: (e.t, e.position), default=None)
+    event_time = None if newest is None else newest.t  # W8
+    if what.agg == "count" and what.column is None:
+        return Cell(len(window), Status.PRESENT, event_time)  # A1
+    if what.agg == "time_since_last":
+        if newest is None:
+            return Cell(None, Status.NULL)
+        return Cell(request_time - newest.t, Status.PRESENT, event_time)  # A10
+    assert what.column is not None
+    assert what.column_type is not None
+    valid = [e for e in window if is_valid(e.row.get(what.column))]
+    if what.agg == "last":
+        value, status = last(valid, what.column)
+    else:
+        cells = [c for c in (as_read(e.row.get(what.column)) for e in valid) if c is not None]
+        value, status = _BY_NAME[what.agg](cells, what)
+    if value is None and status is Status.PRESENT:
+        status = Status.NULL
+    if len(valid) < len(window) and status is Status.PRESENT:
+        status = Status.PARTIAL  # N2
+    return Cell(value, status, event_time)
+
+
+def is_valid(cell: Value) -> bool:
+    """N1. Null is not invalid: each aggregation has its own say about it."""
+    return not isinstance(cell, float) or (math.isfinite(cell) and abs(Fraction(cell)) < FLOAT_RANGE)
+
+
+def as_read(cell: Value) -> Value:
+    """N3."""
+    return 0.0 if isinstance(cell, float) and cell == 0 else cell
+
+
+Outcome = tuple[Value, Status]
+
+
+def last(valid: Sequence[Event], column: str) -> Outcome:
+    """A9."""
+    if not valid:
+        return None, Status.NULL
+    newest = max(valid, key=lambda e: (e.t, e.position))
+    return as_read(newest.row.get(column)), Status.PRESENT
+
+
+def count(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A2."""
+    del what
+    return len(cells), Status.PRESENT
+
+
+def total(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A3."""
+    exact = sum(exactly(c) for c in cells)
+    if what.column_type == "int64":
+        value: Value = to_int64(int(exact))
+    else:
+        value = to_double(Fraction(exact))
+    return (value, Status.PRESENT) if value is not None else (None, Status.OVERFLOW)  # N7
+
+
+def mean(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A4."""
+    del what
+    if not cells:
+        return None, Status.NULL
+    return to_double(sum((exactly(c) for c in cells), Fraction(0)) / len(cells)), Status.PRESENT
+
+
+def least(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A5."""
+    del what
+    return min(cells, key=order, default=None), Status.PRESENT
+
+
+def greatest(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A5."""
+    del what
+    return max(cells, key=order, default=None), Status.PRESENT
+
+
+def variance(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A6."""
+    del what
+    n = len(cells)
+    if n < 2:
+        return None, Status.NULL
+    numbers = [exactly(c) for c in cells]
+    squares = sum((x * x for x in numbers), Fraction(0))
+    plain = sum(numbers, Fraction(0))
+    return to_double((n * squares - plain * plain) / (n * (n - 1))), Status.PRESENT
+
+
+def stddev(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A7."""
+    rounded, status = variance(cells, what)
+    return (root(rounded), status) if isinstance(rounded, float) else (None, status)
+
+
+def count_distinct(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A8."""
+    different: list[Value] = []
+    for cell in cells:
+        if cell not in different:
+            different.append(cell)
+    bound = DEFAULT_BOUND if what.bound is None else what.bound
+    if len(different) > bound:
+        return None, Status.OVER_BOUND
+    return len(different), Status.PRESENT
+
+
+def exactly(cell: Value) -> Fraction:
+    """The number that a sum sees (N4, N6)."""
+    if isinstance(cell, float):
+        return Fraction(to_fixed(cell), FIXED_SCALE)
+    assert isinstance(cell, int), f"{cell!r} is no number"
+    return Fraction(cell)
+
+
+def order(cell: Value) -> tuple[bytes, int | float]:
+    """A5: numbers by size, strings by their UTF-8 bytes."""
+    if isinstance(cell, str):
+        return cell.encode(), 0
+    assert cell is not None
+    return b"", cell
+
+
+_BY_NAME: dict[str, Callable[[Sequence[Value], Aggregation], Outcome]] = {
+    "count": count,
+    "sum": total,
+    "avg": mean,
+    "min": least,
+    "max": greatest,
+    "variance": variance,
+    "stddev": stddev,
+    "count_distinct": count_distinct,
+}

@@ -1,0 +1,110 @@
+"""The verdict over one record of an input log (docs/semantics.md, chapter V).
+
+Works on what a JSON parser made of the payload; positions and duplicates are the log's business.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import NoReturn
+
+from tests.oracle.cells import Value
+from tests.oracle.rounding import INT64_MAX, INT64_MIN, to_double
+
+DEFAULT_TOLERANCE = 5_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A declared column of a source."""
+
+    name: str
+    type: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`row` and `t` only when accepted."""
+
+    verdict: str
+    t: int | None = None
+    row: Mapping[str, Value] | None = None
+
+
+class _MalformedError(Exception):
+    """The payload is not what the source declares."""
+
+
+MALFORMED = Verdict("malformed")
+
+
+def judge(
+    payload: bytes,
+    append_time: int,
+    columns: Sequence[Column],
+    event_time: str,
+    tolerance: int = DEFAULT_TOLERANCE,
+) -> Verdict:
+    """V2 and V3 for a JSON record with its append time in microseconds."""
+    try:
+        record = json.loads(payload.decode(), parse_constant=_no_constant)
+        if not isinstance(record, dict):
+            return MALFORMED
+        row = {c.name: cell(record.get(c.name), c) for c in columns if c.name != event_time}
+        t = cell(record.get(event_time), Column(event_time, "timestamp", nullable=False))
+    except (ValueError, _MalformedError):
+        return MALFORMED
+    assert isinstance(t, int)
+    if t - append_time > tolerance:
+        return Verdict("too_far_future")
+    return Verdict("accepted", t, row)
+
+
+def cell(raw: object, column: Column) -> Value:
+    """V2: one cell of the declared type."""
+    if raw is None and column.nullable:
+        return None
+    value = _typed(raw, column.type)
+    if value is None:
+        raise _MalformedError
+    return value
+
+
+def _typed(raw: object, kind: str) -> Value:
+    """The cell, None when it is not of this type."""
+    if isinstance(raw, bool):
+        return raw if kind == "bool" else None
+    if isinstance(raw, str):
+        return instant(raw) if kind == "timestamp" else raw if kind == "string" else None
+    if isinstance(raw, int) and kind in {"int64", "timestamp"}:
+        return raw if INT64_MIN <= raw <= INT64_MAX else None
+    if isinstance(raw, int | float) and kind == "float64":
+        return to_double(Fraction(raw)) if math.isfinite(raw) else None
+    return None
+
+
+_INSTANT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+
+
+def instant(text: str) -> int:
+    """T1: microseconds of a date and time with a zone."""
+    parts = _INSTANT.fullmatch(text)
+    if parts is None:
+        raise _MalformedError
+    day, time, fraction, zone = parts.groups()
+    zone = "+00:00" if zone in "Zz" else zone
+    whole = datetime.fromisoformat(f"{day}T{time}{zone}") - _EPOCH
+    return whole // timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0"))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _MalformedError(name)
