@@ -3,6 +3,7 @@
 //! Pure functions over values and instants: no input or output, no clock, no Python, no async. Every host
 //! (stream worker, online server, offline retrieval) asks this crate and decides nothing itself.
 
+pub mod expr;
 pub mod fault;
 pub mod schema;
 pub mod status;
