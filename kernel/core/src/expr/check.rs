@@ -84,9 +84,8 @@ impl Checker<'_> {
         let typed: Vec<Typed> = typed.into_iter().collect::<Option<_>>()?;
         match &function.rule {
             Rule::Overloads(overloads) => self.overloaded(path, function, overloads, typed),
-            Rule::Compare(holds, of_bool) => {
-                let comparable = comparable(&typed) && (*of_bool || typed[0].kind != Some(Type::Bool));
-                if !comparable {
+            Rule::Compare(holds) => {
+                if !comparable(&typed) {
                     return self.wrong_types(path, function, &typed);
                 }
                 strict(Kernel::Compare(*holds), Type::Bool, typed)
@@ -125,7 +124,7 @@ impl Checker<'_> {
                 typed_as(Op::NullIf(Box::new((first.op, second.op))), first.kind)
             }
             Rule::Extreme(wins) => match common_type(typed.iter()) {
-                Some(Some(kind)) if kind != Type::Bool && typed.iter().all(|arg| arg.kind.is_some()) => {
+                Some(Some(kind)) if typed.iter().all(|arg| arg.kind.is_some()) => {
                     let args = typed.into_iter().map(|arg| widened(arg, Some(kind))).collect();
                     Typed::new(Op::Extreme { wins: *wins, args }, kind)
                 }

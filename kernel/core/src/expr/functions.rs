@@ -51,8 +51,8 @@ pub(super) struct Overload {
 /// How argument types decide the result type and what is run.
 pub(super) enum Rule {
     Overloads(&'static [Overload]),
-    /// Two arguments of one type or two numbers. The flag: whether booleans may be compared.
-    Compare(fn(Ordering) -> bool, bool),
+    /// Two arguments of one type or two numbers.
+    Compare(fn(Ordering) -> bool),
     /// The boolean that decides at once: false for `and`, true for `or`.
     Logic(bool),
     IsNull,
@@ -97,14 +97,13 @@ impl Function {
                 };
                 overloads.iter().map(one).collect::<Vec<_>>().join("; ")
             }
-            Rule::Compare(_, true) => "two of one type, or two numbers -> bool".into(),
-            Rule::Compare(_, false) => "two of one type but bool, or two numbers -> bool".into(),
+            Rule::Compare(_) => "(V, V) -> bool".into(),
             Rule::Logic(_) => "(bool, bool, ...) -> bool".into(),
             Rule::IsNull => "(any) -> bool".into(),
             Rule::Case => "(bool, V, bool, V, ..., V) -> V".into(),
             Rule::Coalesce => "(V, V, ...) -> V".into(),
             Rule::NullIf => "(V, V) -> V of the first".into(),
-            Rule::Extreme(_) => "(V, V, ...) -> V, not bool".into(),
+            Rule::Extreme(_) => "(V, V, ...) -> V".into(),
             Rule::Local(part) => format!("(timestamp, zone name) -> {}", part.gives()),
         }
     }
@@ -161,8 +160,8 @@ macro_rules! of_double {
 
 /// A row over two arguments compared.
 macro_rules! comparison {
-    ($name:literal, $function:path, $of_bool:literal, $formula:literal) => {
-        strict($name, 2, Rule::Compare($function, $of_bool), NONE, $formula)
+    ($name:literal, $function:path, $formula:literal) => {
+        strict($name, 2, Rule::Compare($function), NONE, $formula)
     };
 }
 
@@ -258,12 +257,16 @@ pub static FUNCTIONS: &[Function] = &[
         "int64: OVERFLOW for -2^63",
         "x if x >= 0, else -x",
     ),
-    comparison!("eq", Ordering::is_eq, true, "a = b, numbers compared exactly"),
-    comparison!("ne", Ordering::is_ne, true, "a <> b, numbers compared exactly"),
-    comparison!("lt", Ordering::is_lt, false, "a < b, strings by UTF-8 bytes"),
-    comparison!("le", Ordering::is_le, false, "a <= b, strings by UTF-8 bytes"),
-    comparison!("gt", Ordering::is_gt, false, "a > b, strings by UTF-8 bytes"),
-    comparison!("ge", Ordering::is_ge, false, "a >= b, strings by UTF-8 bytes"),
+    comparison!(
+        "eq",
+        Ordering::is_eq,
+        "a = b; an int64 and a float64 by exact value, strings by UTF-8 bytes"
+    ),
+    comparison!("ne", Ordering::is_ne, "a <> b, compared as by eq"),
+    comparison!("lt", Ordering::is_lt, "a < b, compared as by eq; false < true"),
+    comparison!("le", Ordering::is_le, "a <= b, compared as by eq; false < true"),
+    comparison!("gt", Ordering::is_gt, "a > b, compared as by eq; false < true"),
+    comparison!("ge", Ordering::is_ge, "a >= b, compared as by eq; false < true"),
     variadic(
         "and",
         Rule::Logic(false),

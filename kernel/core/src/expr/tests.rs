@@ -82,7 +82,7 @@ fn numbers_widen_to_doubles_and_nothing_else_does() {
         );
     }
     assert_eq!(fault(&call("eq", [col("t"), col("i")])), at("$", "WRONG_TYPE"));
-    assert_eq!(fault(&call("lt", [col("b"), col("b")])), at("$", "WRONG_TYPE"));
+    assert_eq!(result_type(&call("lt", [col("b"), col("b")])), Type::Bool);
     assert_eq!(fault(&call("mod", [col("x"), int(2)])), at("$", "WRONG_TYPE"));
     assert_eq!(fault(&call("and", [col("b"), col("i")])), at("$", "WRONG_TYPE"));
 }
@@ -312,4 +312,29 @@ fn a_batch_gives_the_bits_of_its_rows() {
         assert_eq!(status, None);
         assert!(cell.unwrap().to_value().same(&alone), "row {row}");
     }
+}
+
+/// The rows of the table in `docs/expressions.md`.
+fn documented() -> String {
+    let row = |function: &Function| {
+        format!(
+            "| `{}` | {} | {} | {} | {} |\n",
+            function.name,
+            function.types().replace('|', "\\|"),
+            function.nulls.sentence(),
+            function.errors,
+            function.formula.replace('|', "\\|")
+        )
+    };
+    FUNCTIONS.iter().map(row).collect()
+}
+
+#[test]
+fn the_document_has_the_table_of_functions() {
+    let text = include_str!("../../../../docs/expressions.md");
+    let table = documented();
+    assert!(
+        text.contains(&table),
+        "the table of docs/expressions.md must have these rows:\n{table}"
+    );
 }
