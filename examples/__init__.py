@@ -1,0 +1,1 @@
+"""Runnable feature repositories, each with its own README."""
