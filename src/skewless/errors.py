@@ -7,7 +7,7 @@ Callers branch on the class, on ``reason``, ``fault`` and ``retry``, never on th
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -75,6 +75,8 @@ class SkewlessError(Exception):
     fault: ClassVar[Fault] = Fault.INTERNAL
     retry: ClassVar[bool] = False
     """Whether the same call may succeed later."""
+    listed: ClassVar[bool] = False
+    """Whether the violations say more than the message, so that the text lists them."""
 
     def __init__(
         self,
@@ -88,6 +90,14 @@ class SkewlessError(Exception):
         self.metadata: dict[str, str] = dict(metadata or {})
         self.violations: tuple[Violation, ...] = tuple(violations)
 
+    def __str__(self) -> str:
+        if not self.listed:
+            return self.message
+        lines = [self.message, *(f"  {violation}" for violation in self.violations[:_SHOWN])]
+        if len(self.violations) > _SHOWN:
+            lines.append(f"  ... and {len(self.violations) - _SHOWN} more")
+        return "\n".join(lines)
+
     @classmethod
     def received(cls, message: str, metadata: Mapping[str, str], violations: Iterable[Violation]) -> Self:
         """This failure as a peer reported it, with the peer's words."""
@@ -96,24 +106,16 @@ class SkewlessError(Exception):
         return error
 
 
-def _listed(head: str, violations: Sequence[Violation]) -> str:
-    lines = [head, *(f"  {violation}" for violation in violations[:_SHOWN])]
-    if len(violations) > _SHOWN:
-        lines.append(f"  ... and {len(violations) - _SHOWN} more")
-    return "\n".join(lines)
-
-
 class InvalidArgumentError(SkewlessError):
     """Fields of a request break rules; ``violations`` names each."""
 
     reason = Reason.INVALID_ARGUMENT
     fault = Fault.USER
+    listed = True
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         found = tuple(violations)
-        super().__init__(
-            _listed(f"{len(found)} field(s) of the request are invalid", found), violations=found
-        )
+        super().__init__(f"{len(found)} field(s) of the request are invalid", violations=found)
 
 
 class InvalidDefinitionError(SkewlessError):
@@ -121,10 +123,11 @@ class InvalidDefinitionError(SkewlessError):
 
     reason = Reason.INVALID_DEFINITION
     fault = Fault.USER
+    listed = True
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         found = tuple(violations)
-        super().__init__(_listed(f"{len(found)} fault(s) in the definitions", found), violations=found)
+        super().__init__(f"{len(found)} fault(s) in the definitions", violations=found)
 
 
 class MeaningChangedError(SkewlessError):
@@ -132,12 +135,11 @@ class MeaningChangedError(SkewlessError):
 
     reason = Reason.MEANING_CHANGED
     fault = Fault.USER
+    listed = True
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         found = tuple(violations)
-        super().__init__(
-            _listed(f"{len(found)} applied version(s) would change their meaning", found), violations=found
-        )
+        super().__init__(f"{len(found)} applied version(s) would change their meaning", violations=found)
 
 
 class StalePlanError(SkewlessError):
@@ -161,9 +163,7 @@ class _UnknownError(SkewlessError):
     def __init__(self, *, name: str, known: Iterable[str] = (), kind: str = "") -> None:
         names = sorted(known)
         have = f"; known: {', '.join(names[:_SHOWN])}" if names else "; none is known"
-        super().__init__(
-            f"no {kind or self.what} {name!r}{have}", metadata={"name": name, "kind": kind or self.what}
-        )
+        super().__init__(f"no {kind or self.what} {name!r}{have}", metadata={"name": name, "kind": kind or self.what})
 
 
 class UnknownResourceError(_UnknownError):
@@ -312,9 +312,7 @@ class TimedOutError(SkewlessError):
 
     def __init__(self, *, what: str, seconds: float | None = None, detail: str = "") -> None:
         within = f" within {seconds:g} s" if seconds is not None else " before the deadline"
-        super().__init__(
-            f"{what} did not come about{within}{': ' if detail else ''}{detail}", metadata={"what": what}
-        )
+        super().__init__(f"{what} did not come about{within}{': ' if detail else ''}{detail}", metadata={"what": what})
 
 
 class InternalError(SkewlessError):

@@ -1,0 +1,91 @@
+"""Cells as messages, and back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final
+
+from skewless.api.types.v1 import value_pb2 as pb
+from skewless.errors import WrongTypeError
+from skewless.types import Cell, ValueType, check_cell, describe, to_micros
+
+_TYPES: Final[dict[ValueType, pb.ValueType]] = {
+    ValueType.INT64: pb.VALUE_TYPE_INT64,
+    ValueType.FLOAT64: pb.VALUE_TYPE_FLOAT64,
+    ValueType.BOOL: pb.VALUE_TYPE_BOOL,
+    ValueType.STRING: pb.VALUE_TYPE_STRING,
+    ValueType.TIMESTAMP: pb.VALUE_TYPE_TIMESTAMP,
+}
+_TYPES_BACK: Final = {value: kind for kind, value in _TYPES.items()}
+_MEMBERS: Final[dict[ValueType, str]] = {
+    ValueType.INT64: "int64_value",
+    ValueType.FLOAT64: "float64_value",
+    ValueType.BOOL: "bool_value",
+    ValueType.STRING: "string_value",
+    ValueType.TIMESTAMP: "timestamp_us_value",
+}
+_MEMBERS_BACK: Final = {member: kind for kind, member in _MEMBERS.items()}
+
+
+def type_to_proto(kind: ValueType) -> pb.ValueType:
+    return _TYPES[kind]
+
+
+def type_from_proto(kind: pb.ValueType) -> ValueType | None:
+    """The type; None for UNSPECIFIED and for types that are not known here."""
+    return _TYPES_BACK.get(kind)
+
+
+def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb.Value:
+    """A cell of a known type; ``None`` becomes a value without a member. Raises WrongTypeError."""
+    checked = check_cell(cell, kind, field=field)
+    if checked is None:
+        return pb.Value()
+    return pb.Value(**{_MEMBERS[kind]: checked})  # type: ignore[arg-type]
+
+
+def infer_value(cell: object, *, field: str = "value") -> pb.Value:
+    """A Python value by its own type: bool, int, float, str, aware datetime, or None. Raises WrongTypeError."""
+    kind = infer_type(cell, field=field)
+    return pb.Value() if kind is None else value_to_proto(cell, kind, field=field)
+
+
+def infer_type(cell: object, *, field: str = "value") -> ValueType | None:
+    """The type that a Python value has by itself; None for null."""
+    match cell:
+        case None:
+            return None
+        case bool():
+            return ValueType.BOOL
+        case int():
+            return ValueType.INT64
+        case float():
+            return ValueType.FLOAT64
+        case str():
+            return ValueType.STRING
+        case dt.datetime():
+            to_micros(cell, field=field)
+            return ValueType.TIMESTAMP
+    raise WrongTypeError(field=field, expected="a bool, int, float, str, datetime or None", got=describe(cell))
+
+
+def value_from_proto(value: pb.Value) -> Cell:
+    """The cell; a timestamp is an ``int`` in microseconds; a value without a member is ``None``."""
+    member = value.WhichOneof("kind")
+    return None if member is None else getattr(value, member)
+
+
+def type_of_value(value: pb.Value) -> ValueType | None:
+    """The type of the member that is set; None for null."""
+    member = value.WhichOneof("kind")
+    return None if member is None else _MEMBERS_BACK[member]
+
+
+def column_to_proto(cells: Iterable[object], *, field: str = "column") -> pb.ValueColumn:
+    """A column of Python values by their own types. Raises WrongTypeError, naming the row."""
+    return pb.ValueColumn(values=[infer_value(cell, field=f"{field}[{row}]") for row, cell in enumerate(cells)])
+
+
+def column_from_proto(column: pb.ValueColumn) -> list[Cell]:
+    return [value_from_proto(value) for value in column.values]

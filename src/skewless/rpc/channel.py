@@ -1,0 +1,102 @@
+"""Channels to other services: deadlines, retries where they are safe, rich errors back as exceptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from grpc_status import rpc_status
+
+from skewless.codec.errors import error_from_code, error_from_status
+from skewless.errors import SkewlessError
+from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
+
+MAX_MESSAGE_BYTES: Final = 64 << 20
+METADATA: Final = ((STATUS_BYTES_HEADER, str(MAX_STATUS_BYTES)),)
+"""Metadata of every call: this side takes long statuses."""
+
+
+def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
+    """A channel; it connects when it is first used, and again whenever the peer is back.
+
+    Methods of ``services`` that are declared free of side effects are tried again, at most 3 times in all,
+    when the peer is UNAVAILABLE.
+    """
+    return grpc.insecure_channel(
+        address,
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_metadata_size", MAX_STATUS_BYTES),
+            ("grpc.absolute_max_metadata_size", 2 * MAX_STATUS_BYTES),
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2_000),
+            ("grpc.enable_retries", 1),
+            ("grpc.service_config", json.dumps(_service_config(services))),
+        ],
+    )
+
+
+def _service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
+    names = [
+        {"service": service.full_name, "method": method.name}
+        for service in services
+        for method in service.methods
+        if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    ]
+    if not names:
+        return {}
+    policy = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
+
+
+def to_error(error: grpc.RpcError, address: str) -> SkewlessError:
+    """The failure behind a gRPC error, with the peer's reason if it gave one."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # a peer whose details contradict its code
+        status = None
+    if status is not None:
+        return error_from_status(status, peer=address)
+    return error_from_code(error.code().value[0], error.details() or "", peer=address)
+
+
+@contextmanager
+def rich_errors(address: str) -> Iterator[None]:
+    """Inside, gRPC errors become `SkewlessError`s."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise to_error(error, address) from error
+
+
+def call(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float) -> Any:
+    """One unary call with a deadline. Raises SkewlessError."""
+    with rich_errors(address):
+        return method(request, timeout=timeout_s, metadata=METADATA)
+
+
+def stream(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float | None) -> Iterator[Any]:
+    """A call whose answer is streamed; ``request`` may be an iterator. Raises SkewlessError while consumed.
+
+    Leaving the iteration early cancels the call.
+    """
+    with rich_errors(address):
+        answers = method(request, timeout=timeout_s, metadata=METADATA)
+        try:
+            yield from answers
+        finally:
+            answers.cancel()

@@ -1,0 +1,119 @@
+"""Follows the registry: each new revision of the catalogue, as long as the process lives.
+
+The registry may be away at the start or go away later: the watcher tries again, waiting longer each time, says
+which address it waits for, and the owner keeps the last catalogue it was given.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import grpc
+
+from skewless.api.registry.v1 import registry_service_pb2 as pb
+from skewless.api.registry.v1 import registry_service_pb2_grpc as stubs
+from skewless.codec.definitions import catalog_from_proto
+from skewless.definitions.catalog import Catalog
+from skewless.errors import SkewlessError
+from skewless.rpc.channel import METADATA, connect, to_error
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 5.0
+
+
+class CatalogWatcher:
+    """A thread that hands each catalogue to ``on_catalog``, one after the other.
+
+    on_catalog: called from the watcher's thread. What it raises is logged, and the same catalogue is handed to
+    it again after a wait.
+    """
+
+    def __init__(self, address: str, on_catalog: Callable[[Catalog], None], projects: Iterable[str] = ()) -> None:
+        self._address = address
+        self._on_catalog = on_catalog
+        self._projects = tuple(projects)
+        self._stop = threading.Event()
+        self._first = threading.Event()
+        self._call: grpc.Call | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="watch-catalog", daemon=True)
+        self.revision = 0
+        """The revision of the last catalogue that was taken; 0 before the first."""
+        self.last_error: SkewlessError | None = None
+        """Why the registry cannot be heard just now; None while it can."""
+
+    def start(self) -> CatalogWatcher:
+        self._thread.start()
+        return self
+
+    def wait_first(self, timeout_s: float) -> bool:
+        """Whether a first catalogue was taken, waiting for it if need be."""
+        return self._first.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Ends the watch; ``on_catalog`` is not called afterwards."""
+        self._stop.set()
+        with self._lock:
+            if self._call is not None:
+                self._call.cancel()
+        if self._thread is not threading.current_thread() and self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        while not self._stop.is_set():
+            before = self.revision
+            try:
+                self._follow()
+            except Exception:
+                log.exception("the catalogue of %s could not be taken over", self._address)
+            if self.revision != before:
+                wait = FIRST_WAIT_S
+            self._stop.wait(wait)
+            wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def _follow(self) -> None:
+        """One call: until it fails or the watcher is stopped."""
+        with connect(self._address) as channel:
+            call = stubs.RegistryServiceStub(channel).Watch(
+                pb.WatchRequest(projects=self._projects, known_revision=self.revision),
+                metadata=METADATA,
+            )
+            with self._lock:
+                self._call = call
+            if self._stop.is_set():
+                call.cancel()
+            try:
+                call.initial_metadata()  # the registry hears us, whether or not it has news
+                self.last_error = None
+                for answer in call:
+                    self._take(answer)
+            except grpc.RpcError as error:
+                if self._stop.is_set():
+                    return
+                self.last_error = to_error(error, self._address)
+                log.warning(
+                    "the registry at %s cannot be heard, going on with revision %d: %s",
+                    self._address,
+                    self.revision,
+                    self.last_error,
+                )
+
+    def _take(self, answer: pb.WatchResponse) -> None:
+        if self._stop.is_set():
+            return
+        self._on_catalog(catalog_from_proto(answer.definitions, answer.revision))
+        self.revision = answer.revision
+        self._first.set()
+
+
+def watch_catalog(
+    address: str, on_catalog: Callable[[Catalog], None], *, projects: Iterable[str] = ()
+) -> CatalogWatcher:
+    """Starts following the registry at ``address`` for ``projects`` (none: all)."""
+    return CatalogWatcher(address, on_catalog, projects).start()
