@@ -148,7 +148,8 @@ class Flights:
     """By tailnum, which is unique: year (null: unknown), type, manufacturer, model, engines, seats, engine."""
 
     airports: pa.Table
-    """By faa, which is unique: name, lat, lon (degrees, float64), alt (feet), tz (hours from UTC), tzone (null: three)."""
+    """By faa, which is unique: name, lat, lon (degrees, float64), alt (feet), tz (hours from UTC),
+    tzone (null: three)."""
 
     repeated_weather: int
     """How many weather rows were left out because their origin and hour had a row already."""
