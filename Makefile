@@ -25,8 +25,10 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
-KERNEL_SOURCES := $(shell find kernel \( -name '*.rs' -o -name '*.toml' -o -name Cargo.lock \) -not -path '*/target/*' 2>/dev/null)
-PROTO_SOURCES := $(shell find protos third_party/protos -name '*.proto' 2>/dev/null)
+# Whatever the installed environment is made from. Its contents are hashed, so that a file that disappeared or
+# came back older counts as a change, and a mere checkout does not.
+INPUTS = pyproject.toml uv.lock hatch_build.py tools/protogen.py kernel/pyproject.toml $(shell find kernel protos third_party/protos \
+	\( -name '*.rs' -o -name Cargo.toml -o -name Cargo.lock -o -name '*.proto' \) -not -path '*/target/*' 2>/dev/null | LC_ALL=C sort)
 BROKER_SOURCES := $(wildcard tools/broker/*.go tools/broker/go.mod tools/broker/go.sum)
 
 .PHONY: help
@@ -50,8 +52,15 @@ $(UV): Makefile
 .PHONY: setup
 setup: .venv/.stamp-protos $(if $(BROKER_SOURCES),$(BROKER)) ## Install everything that the other targets need
 
-.venv/.stamp-sync: $(UV) pyproject.toml uv.lock hatch_build.py tools/protogen.py $(KERNEL_SOURCES) $(PROTO_SOURCES)
-	$(UV) sync --quiet --locked --all-extras --all-groups
+.PHONY: force
+.venv/.inputs: force
+	@mkdir -p $(@D)
+	@sum=$$(sha256sum $(INPUTS) | sha256sum); [ "$$sum" = "$$(cat $@ 2>/dev/null)" ] || echo "$$sum" > $@
+
+.venv/.stamp-sync: $(UV) .venv/.inputs
+	@if [ ! -x $(BIN)/python ]; then $(UV) venv --quiet --allow-existing .venv; fi
+	@# uv looks at times, and misses a source that was removed; cargo rebuilds only what changed anyway.
+	$(UV) sync --quiet --locked --all-extras --all-groups --reinstall-package skewless-kernel
 	@touch $@
 
 # A sync may have taken the package from a cache; the stubs are then written here.

@@ -61,7 +61,7 @@ def _protoc(out: Path, own: Path, files: list[str], *, services: bool) -> None:
         outputs = [
             f"--grpc_python_out={out}",
             f"--plugin=protoc-gen-mypy_grpc={plugin}",
-            f"--mypy_grpc_out={out}",
+            f"--mypy_grpc_out=quiet:{out}",
         ]
     else:
         outputs = [f"--python_out={out}", f"--pyi_out={out}"]

@@ -34,9 +34,7 @@ def tree_hash(root: Path) -> str:
 
 
 def test_the_built_kernel_is_the_kernel_of_this_tree() -> None:
-    assert skewless_kernel.__build__ == tree_hash(ROOT), (
-        "the kernel was built from other sources: run `make setup`"
-    )
+    assert skewless_kernel.__build__ == tree_hash(ROOT), "the kernel was built from other sources: run `make setup`"
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,7 @@ class Catalog:
         try:
             name, version = split_ref(ref)
         except ValueError:
-            raise UnknownFeatureError(
-                name=ref, known=[v.ref for v in self.views(project)], kind="view"
-            ) from None
+            raise UnknownFeatureError(name=ref, known=[v.ref for v in self.views(project)], kind="view") from None
         return self.view(project, name, version)
 
     def view_by_hash(self, meaning_hash: bytes) -> View | None:

@@ -55,9 +55,7 @@ def window_view(version: str = "1.0.0", *, width: int = 3_600_000_000, key: str 
             }
         ],
     }
-    return Definition(
-        "flights", Kind.WINDOW_VIEW, "departures_of_origin", Version.parse(version), canonical(meaning)
-    )
+    return Definition("flights", Kind.WINDOW_VIEW, "departures_of_origin", Version.parse(version), canonical(meaning))
 
 
 def test_a_view_is_found_by_name_by_reference_and_by_hash() -> None:
