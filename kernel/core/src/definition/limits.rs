@@ -1,0 +1,32 @@
+//! What a definition may at most ask for. Each limit is told by name in the fault that it causes.
+
+use crate::time::{DAY, HOUR};
+
+/// Bytes of one meaning document.
+pub const MEANING_BYTES: usize = 256 * 1024;
+/// Features of one view.
+pub const FEATURES_PER_VIEW: usize = 200;
+/// Features of one feature service.
+pub const FEATURES_PER_SERVICE: usize = 512;
+/// Columns of one source, and fields of one request.
+pub const COLUMNS: usize = 500;
+/// Key columns of one entity.
+pub const ENTITY_KEYS: usize = 8;
+/// Characters of a name.
+pub const NAME_LENGTH: usize = 64;
+/// The widest window, in microseconds.
+pub const WIDEST_WINDOW: i64 = 400 * DAY;
+/// The longest tolerance for events from the future, in microseconds.
+pub const FUTURE_TOLERANCE: i64 = HOUR;
+/// The longest head slack, in microseconds.
+pub const HEAD_SLACK: i64 = HOUR;
+/// The longest back slack, in microseconds.
+pub const BACK_SLACK: i64 = 7 * DAY;
+/// The longest head list, in events.
+pub const HEAD_MAX: i64 = 4096;
+/// The greatest bound of a distinct count.
+pub const DISTINCT_BOUND: i64 = 100_000;
+/// The least and greatest size that a state may be allowed, in bytes.
+pub const STATE_BYTES: (i64, i64) = (1024, 4 * 1024 * 1024);
+/// The instants that the product speaks of, microseconds: the years 1 to 9999.
+pub const INSTANTS: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_799_999_999);

@@ -1,0 +1,259 @@
+//! Window views: aggregates over the events of an entity in sliding windows.
+
+use serde_json::Value as Json;
+
+use super::aggregation::Aggregation;
+use super::entity::Entity;
+use super::limits;
+use super::read::{Reader, refuse_duplicates};
+use super::source::{Source, StreamSource, check_keys, read_column};
+use super::stream::{Slacks, read_filter};
+use crate::expr::Expr;
+use crate::fault::Fault;
+use crate::schema::Schema;
+use crate::time::HOP_LADDER;
+use crate::value::Type;
+use crate::window::Layout;
+
+/// A compiled window view.
+#[derive(Debug)]
+pub struct WindowView {
+    /// SHA-256 of the meaning document.
+    pub meaning: [u8; 32],
+    /// The project.
+    pub project: String,
+    /// The view's name.
+    pub name: String,
+    /// Whom the features are about.
+    pub entity: Entity,
+    /// Where the events come from.
+    pub source: StreamSource,
+    /// Which events count; all if absent.
+    pub filter: Option<Expr>,
+    /// The instant from which the hops are laid out.
+    pub origin: i64,
+    /// How far the writer's horizons stay behind its clock, and how large a state may be.
+    pub slacks: Slacks,
+    /// How long before the clock a lower edge can still be answered, microseconds.
+    pub back_slack: i64,
+    /// In declared order.
+    pub features: Vec<WindowFeature>,
+    /// How the state of one entity is laid out.
+    pub layout: Layout,
+}
+
+/// One feature of a window view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowFeature {
+    /// Unique within the view.
+    pub name: String,
+    /// How the events become a value.
+    pub aggregation: Aggregation,
+    /// The place of the column in an event's row; absent where events are counted.
+    pub column: Option<usize>,
+    /// The width, microseconds.
+    pub window: i64,
+    /// The hop of the lower edge, microseconds.
+    pub hop: i64,
+    /// The most distinct values that are counted exactly.
+    pub bound: Option<usize>,
+    /// The type of the value.
+    pub kind: Type,
+}
+
+const KEYS: [&str; 14] = [
+    "format",
+    "semantics",
+    "kind",
+    "project",
+    "name",
+    "entity",
+    "source",
+    "filter",
+    "origin_us",
+    "head_slack_us",
+    "back_slack_us",
+    "head_max",
+    "state_limit_bytes",
+    "features",
+];
+
+impl WindowView {
+    pub(crate) fn read(at: &Reader<'_>, meaning: [u8; 32]) -> Option<Self> {
+        at.keys(&KEYS)?;
+        let project = at.key("project").name();
+        let name = at.key("name").name();
+        let entity = Entity::read(&at.key("entity"));
+        let source = read_stream(&at.key("source"));
+        let origin = at.key("origin_us").int(limits::INSTANTS.0, limits::INSTANTS.1);
+        let slacks = Slacks::read(at);
+        let back_slack = at.key("back_slack_us").int(0, limits::BACK_SLACK);
+        let source = source?;
+        if let Some(entity) = &entity {
+            check_keys(&at.key("entity"), entity, &source.columns);
+        }
+        let filter = read_filter(&at.key("filter"), &source.columns);
+        let features = read_features(&at.key("features"), &source.columns)?;
+        let (origin, slacks, back_slack) = (origin?, slacks?, back_slack?);
+        let layout = Layout::new(&features, source.columns.columns(), origin);
+        check_size(at, &layout, &features, slacks, back_slack);
+        Some(Self {
+            meaning,
+            project: project?,
+            name: name?,
+            entity: entity?,
+            source,
+            filter: filter?,
+            origin,
+            slacks,
+            back_slack,
+            features,
+            layout,
+        })
+    }
+
+    /// The most bytes that the state of one entity may take, head and body.
+    pub fn worst_case_bytes(&self) -> usize {
+        self.layout.worst_case_bytes(self.slacks, self.back_slack).total()
+    }
+
+    /// The place of a feature in the declared order.
+    pub fn feature(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|feature| feature.name == name)
+    }
+}
+
+fn read_stream(at: &Reader<'_>) -> Option<StreamSource> {
+    match Source::read(at)? {
+        Source::Stream(source) => Some(source),
+        Source::Batch(_) => at.key("kind").fault(
+            "UNSUPPORTED_SOURCE",
+            "a window view reads events: its source must be a stream; compute aggregates of a table in its query",
+        ),
+    }
+}
+
+fn read_features(at: &Reader<'_>, columns: &Schema) -> Option<Vec<WindowFeature>> {
+    let list = at.list(1, limits::FEATURES_PER_VIEW)?;
+    let read: Vec<Option<WindowFeature>> = list.iter().map(|at| WindowFeature::read(at, columns)).collect();
+    refuse_duplicates(
+        at,
+        "name",
+        list.iter()
+            .enumerate()
+            .filter_map(|(place, item)| Some((place, item.json.get("name").and_then(Json::as_str)?))),
+    );
+    read.into_iter().collect()
+}
+
+impl WindowFeature {
+    fn read(at: &Reader<'_>, columns: &Schema) -> Option<Self> {
+        at.keys(&["name", "agg", "column", "window_us", "hop_us", "bound", "type"])?;
+        let name = at.key("name").name();
+        let aggregation = read_aggregation(&at.key("agg"));
+        let column = match at.key("column").present() {
+            None => Some(None),
+            Some(place) => read_column(&place, columns).map(Some),
+        };
+        let edges = read_edges(at);
+        let kind = at.key("type").kind();
+        let (aggregation, column) = (aggregation?, column?);
+        let bound = read_bound(at, aggregation);
+        let input = column.map(|place| columns.columns()[place].kind);
+        let Some(result) = aggregation.result(input) else {
+            let given = input.map_or("no column".to_owned(), |kind| format!("a {kind} column"));
+            return at.key("column").fault(
+                "TYPE_MISMATCH",
+                format!("{} takes {}, not {given}", aggregation.name(), aggregation.takes()),
+            );
+        };
+        let kind = kind?;
+        if kind != result {
+            return at.key("type").fault(
+                "TYPE_MISMATCH",
+                format!("{} gives {result} here, not {kind}", aggregation.name()),
+            );
+        }
+        let (window, hop) = edges?;
+        Some(Self { name: name?, aggregation, column, window, hop, bound: bound?, kind })
+    }
+}
+
+fn read_aggregation(at: &Reader<'_>) -> Option<Aggregation> {
+    let name = at.text()?;
+    let found = Aggregation::from_name(name);
+    if found.is_none() {
+        let known = Aggregation::ALL.map(Aggregation::name).join(", ");
+        at.fault::<()>(
+            "UNKNOWN_AGGREGATION",
+            format!("{name:?} is no aggregation; there are {known}"),
+        );
+    }
+    found
+}
+
+fn read_edges(at: &Reader<'_>) -> Option<(i64, i64)> {
+    let window = at.key("window_us").int(1, limits::WIDEST_WINDOW);
+    let hop = at.key("hop_us").int(0, limits::WIDEST_WINDOW);
+    let (window, hop) = (window?, hop?);
+    if !HOP_LADDER.contains(&hop) {
+        return at.key("hop_us").fault(
+            "HOP_NOT_ON_LADDER",
+            format!("{hop} us is no hop; choose 1 s, 10 s, 1 min, 5 min, 15 min, 1 h, 6 h or 1 d"),
+        );
+    }
+    if window % hop != 0 {
+        return at.key("window_us").fault(
+            "WINDOW_NOT_DIVISIBLE",
+            format!("the width {window} us is no multiple of the hop {hop} us; change one of them"),
+        );
+    }
+    Some((window, hop))
+}
+
+/// The bound: an integer for a distinct count, null for the others.
+fn read_bound(at: &Reader<'_>, aggregation: Aggregation) -> Option<Option<usize>> {
+    let place = at.key("bound");
+    if aggregation == Aggregation::CountDistinct {
+        let bound = place.int(1, limits::DISTINCT_BOUND)?;
+        return usize::try_from(bound).ok().map(Some);
+    }
+    if place.json.is_null() {
+        return Some(None);
+    }
+    place.fault(
+        "UNEXPECTED_BOUND",
+        format!("{} has no bound; write null", aggregation.name()),
+    )
+}
+
+/// Refuses a view whose states could grow beyond its own limit, and names what is largest.
+fn check_size(at: &Reader<'_>, layout: &Layout, features: &[WindowFeature], slacks: Slacks, back_slack: i64) {
+    let size = layout.worst_case_bytes(slacks, back_slack);
+    if size.total() <= slacks.state_limit {
+        return;
+    }
+    let mut shares: Vec<(usize, &str)> = features
+        .iter()
+        .map(|feature| {
+            let alone = Layout::of_one(feature, layout);
+            (alone.worst_case_bytes(slacks, back_slack).total(), feature.name.as_str())
+        })
+        .collect();
+    shares.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    let blame: Vec<String> = shares.iter().take(3).map(|(bytes, name)| format!("{name} ({bytes})")).collect();
+    at.add(Fault::new(
+        format!("{}.state_limit_bytes", at.path),
+        "STATE_TOO_LARGE",
+        format!(
+            "one entity's state may reach {} bytes (head list {}, tiles {}, distinct values {}), the limit is {}; \
+             largest alone are {}; coarsen hops, lower head_max or bounds, split the view, or raise the limit",
+            size.total(),
+            size.head_list,
+            size.tiles,
+            size.distinct,
+            slacks.state_limit,
+            blame.join(", ")
+        ),
+    ));
+}

@@ -1,0 +1,196 @@
+//! Count, sum and sum of squares of a column: what count, sum, avg, variance and stddev are finished from.
+
+use super::fixed::SCALE_BITS;
+use super::round::round_ratio;
+use super::wide::Wide;
+
+/// The accumulators are wide enough for fewer events than this.
+pub const MOST_EVENTS: u64 = 1 << 48;
+
+/// What one unit of a sum is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scale {
+    /// One: integers.
+    One,
+    /// 2^-64: doubles.
+    Fixed,
+}
+
+impl Scale {
+    const fn bits(self) -> i32 {
+        match self {
+            Self::One => 0,
+            #[allow(clippy::cast_possible_wrap)] // 64
+            Self::Fixed => SCALE_BITS as i32,
+        }
+    }
+}
+
+/// Exact moments; merging is adding, in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moments {
+    /// How many valid cells.
+    pub count: u64,
+    /// Their sum in units of the scale, two's complement.
+    pub sum: Wide<3>,
+    /// The sum of their squares, in units of the squared scale.
+    pub squares: Wide<5>,
+}
+
+impl Moments {
+    /// Counts a cell without looking at it.
+    pub fn insert_count(&mut self) {
+        self.count += 1;
+    }
+
+    /// Adds a cell, in units of the scale.
+    pub fn insert(&mut self, units: i128) {
+        self.count += 1;
+        self.sum.add(&Wide::from_i128(units));
+    }
+
+    /// Adds a cell and its square.
+    pub fn insert_with_square(&mut self, units: i128) {
+        self.insert(units);
+        let magnitude = Wide::<2>::from_u128(units.unsigned_abs());
+        let square: Wide<5> = magnitude.times(&magnitude);
+        self.squares.add(&square);
+    }
+
+    /// Adds all cells of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.count = self.count.wrapping_add(other.count);
+        self.sum.add(&other.sum);
+        self.squares.add(&other.squares);
+    }
+
+    /// The sum of integers, or `None` if it does not fit.
+    pub fn integer_sum(&self) -> Option<i64> {
+        let [low, middle, high] = self.sum.0;
+        let sign = if low >> 63 == 1 { u64::MAX } else { 0 };
+        #[allow(clippy::cast_possible_wrap)] // the sign bit is the sign
+        (middle == sign && high == sign).then_some(low as i64)
+    }
+
+    /// The sum, rounded once.
+    pub fn sum(&self, scale: Scale) -> f64 {
+        self.signed(round_ratio(&self.sum.magnitude(), [1, 1], -scale.bits()))
+    }
+
+    /// The mean, rounded once; `None` over nothing.
+    pub fn mean(&self, scale: Scale) -> Option<f64> {
+        (self.count > 0)
+            .then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
+    }
+
+    /// The sample variance, rounded once; `None` over fewer than two.
+    pub fn variance(&self, scale: Scale) -> Option<f64> {
+        if self.count < 2 {
+            return None;
+        }
+        // n * Q - S^2, which cannot be negative for any numbers at all (Cauchy and Schwarz).
+        let magnitude = self.sum.magnitude();
+        let mut spread: Wide<6> = self.squares.times(&Wide([self.count]));
+        let square: Wide<6> = magnitude.times(&magnitude);
+        if spread < square {
+            return Some(0.0);
+        }
+        spread.sub(&square);
+        Some(round_ratio(&spread, [self.count, self.count - 1], -2 * scale.bits()))
+    }
+
+    /// The correctly rounded root of the rounded sample variance; `None` over fewer than two.
+    pub fn stddev(&self, scale: Scale) -> Option<f64> {
+        self.variance(scale).map(f64::sqrt)
+    }
+
+    fn widened(&self) -> Wide<4> {
+        let [a, b, c] = self.sum.magnitude().0;
+        Wide([a, b, c, 0])
+    }
+
+    fn signed(&self, magnitude: f64) -> f64 {
+        // Zero has no sign: -0.0 is never served.
+        if self.sum.is_negative() { -magnitude } else { magnitude }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)]
+mod tests {
+    use super::super::to_fixed;
+    use super::*;
+
+    fn of(cells: &[f64]) -> Moments {
+        let mut moments = Moments::default();
+        for cell in cells {
+            moments.insert_with_square(to_fixed(*cell).unwrap());
+        }
+        moments
+    }
+
+    #[test]
+    fn a_single_cell_is_its_own_sum_and_mean() {
+        for cell in [0.1, -123.45, 1e-3, 9e18, 0.01, 1.0 / 3.0] {
+            assert_eq!(of(&[cell]).sum(Scale::Fixed), cell);
+            assert_eq!(of(&[cell]).mean(Scale::Fixed), Some(cell));
+            assert_eq!(of(&[cell]).variance(Scale::Fixed), None);
+        }
+    }
+
+    #[test]
+    fn constant_groups_have_no_spread() {
+        for n in [2, 3, 1000] {
+            assert_eq!(of(&vec![0.1; n]).stddev(Scale::Fixed), Some(0.0));
+        }
+    }
+
+    #[test]
+    fn known_spreads() {
+        assert_eq!(of(&[1.0, 2.0, 3.0, 4.0]).variance(Scale::Fixed), Some(5.0 / 3.0));
+        assert_eq!(of(&[-2.0, 2.0]).variance(Scale::Fixed), Some(8.0));
+        assert_eq!(of(&[2.0, 4.0]).stddev(Scale::Fixed), Some(2_f64.sqrt()));
+    }
+
+    #[test]
+    fn cancelling_sums_are_exact() {
+        let moments = of(&[1e18, 1e-3, -1e18]);
+        assert_eq!(moments.sum(Scale::Fixed), 1e-3);
+        assert!(of(&[1.0, -1.0]).sum(Scale::Fixed).is_sign_positive());
+    }
+
+    #[test]
+    fn the_extremes_do_not_overflow() {
+        let greatest = f64::from_bits(2_f64.powi(63).to_bits() - 1);
+        let mut moments = of(&[greatest, -greatest]);
+        // Doubling 46 times: the greatest count that the accumulators are made for.
+        for _ in 0..46 {
+            let copy = moments;
+            moments.merge(&copy);
+        }
+        assert_eq!(moments.sum(Scale::Fixed), 0.0);
+        let n = moments.count as f64;
+        let expected = greatest * greatest * (n / (n - 1.0));
+        let ratio = moments.variance(Scale::Fixed).unwrap() / expected;
+        assert!((ratio - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn integers_are_summed_at_scale_one() {
+        let mut moments = Moments::default();
+        for cell in [i64::MAX, 1, i64::MIN] {
+            moments.insert_with_square(i128::from(cell));
+        }
+        assert_eq!(moments.integer_sum(), Some(0));
+        assert_eq!(moments.mean(Scale::One), Some(0.0));
+        moments.insert(i128::from(i64::MIN));
+        assert_eq!(moments.integer_sum(), Some(i64::MIN));
+        moments.insert(-1);
+        assert_eq!(moments.integer_sum(), None);
+        let mut thirds = Moments::default();
+        for cell in [1, 1, 2] {
+            thirds.insert(cell);
+        }
+        assert_eq!(thirds.mean(Scale::One), Some(4.0 / 3.0));
+    }
+}

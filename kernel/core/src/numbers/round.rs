@@ -1,0 +1,75 @@
+//! One rounding at the end.
+
+use super::wide::Wide;
+
+/// `numerator / (d1 * d2) * 2^exponent` as the nearest double, ties to even. The divisors are not zero, and
+/// the result lies within the normal range of doubles or is zero.
+// The mantissa has 53 bits by then.
+#[allow(clippy::cast_precision_loss)]
+pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], exponent: i32) -> f64 {
+    if numerator.is_zero() {
+        return 0.0;
+    }
+    // Enough bits that the quotient has at least 64; the remainders say whether anything follows them.
+    let wanted = divisors.iter().map(|divisor| 64 - divisor.leading_zeros()).sum::<u32>() + 65;
+    let up = wanted.saturating_sub(numerator.bits());
+    let mut quotient = numerator.shifted_left(up);
+    let mut inexact = false;
+    for divisor in divisors {
+        inexact |= quotient.divide(divisor) != 0;
+    }
+    let down = quotient.bits() - 64;
+    let (top, dropped) = quotient.shifted_right(down);
+    inexact |= dropped;
+
+    let (mut mantissa, rest) = (top.0[0] >> 11, top.0[0] & 0x7ff);
+    let half = 0x400;
+    if rest > half || rest == half && (inexact || mantissa & 1 == 1) {
+        mantissa += 1;
+    }
+    let scale = 11 + i64::from(down) - i64::from(up) + i64::from(exponent);
+    mantissa as f64 * power_of_two(scale)
+}
+
+/// Two to a power within the normal range of doubles; outside it the nearest end.
+fn power_of_two(power: i64) -> f64 {
+    #[allow(clippy::cast_sign_loss)] // 1 to 2046
+    let biased = (power.clamp(-1022, 1023) + 1023) as u64;
+    f64::from_bits(biased << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(n: u128, d: u64, exponent: i32) -> f64 {
+        round_ratio(&Wide::<6>::from_u128(n), [d, 1], exponent)
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn small_ratios_are_those_of_ieee_division() {
+        for (n, d) in [(1, 3), (2, 3), (10, 7), (1, 1), (u32::MAX, 3), (7, u32::MAX), (123_456_789, 1000)] {
+            assert_eq!(ratio(u128::from(n), u64::from(d), 0), f64::from(n) / f64::from(d), "{n}/{d}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn ties_go_to_even_unless_anything_follows() {
+        let tie = (1_u128 << 53) + 1;
+        assert_eq!(ratio(tie, 1, 0), 2_f64.powi(53));
+        assert_eq!(ratio(tie + 2, 1, 0), 2_f64.powi(53) + 4.0);
+        assert_eq!(ratio((tie << 60) + 1, 1, -60), 2_f64.powi(53) + 2.0);
+        assert_eq!(ratio((1 << 54) - 1, 1, 0), 2_f64.powi(54));
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp)]
+    fn the_exponent_only_scales() {
+        assert_eq!(ratio(5 << 64, 1, -64), 5.0);
+        assert_eq!(ratio(1, 3, -128), 1.0 / 3.0 * 2_f64.powi(-128));
+        assert_eq!(round_ratio(&Wide::<6>::from_u128(1), [3, 5], 0), 1.0 / 15.0);
+        assert_eq!(ratio(0, 3, 0), 0.0);
+    }
+}
