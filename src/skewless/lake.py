@@ -1,7 +1,7 @@
 """The offline tables: where each lies, what its columns are, and how it is appended to and read.
 
-Tables are Delta tables below one root, a local directory or an object-store URL. A commit is atomic: rows and the
-positions they bring a reader to (``marks``) become visible together or not at all.
+Tables are Delta tables below one root, a local directory or an object-store URL. A commit is atomic: rows and
+the positions they bring a reader to (``marks``) become visible together or not at all.
 """
 
 from __future__ import annotations
@@ -80,6 +80,11 @@ def dates_of(times_us: pa.Array) -> pa.Array:
     return pc.strftime(times_us.cast(pa.timestamp("us")), format="%Y-%m-%d")
 
 
+def log_mark(epoch: int, partition: int) -> str:
+    """The mark of an event log that says below which offset of a log partition every row is there."""
+    return f"{epoch}/{partition}"
+
+
 @dataclass(frozen=True)
 class Lake:
     """The root of all tables.
@@ -103,10 +108,9 @@ class Lake:
         """The served log."""
         return self._table(project, "_served")
 
-    def view(self, project: str, view: str, version: str) -> Table:
-        """The runs of a batch view; patches of a version share one table."""
-        major, minor, _ = version.split(".")
-        return self._table(project, view, f"v{major}.{minor}")
+    def view(self, project: str, view: str, storage: str) -> Table:
+        """The runs of a batch view. storage: ``MAJOR.MINOR``; patches of a version share one table."""
+        return self._table(project, view, f"v{storage}")
 
     def _table(self, *parts: str) -> Table:
         return Table("/".join((self.root.rstrip("/"), *parts)), dict(self.options or {}))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from skewless.api.types.v1 import value_pb2 as pb
 from skewless.errors import WrongTypeError
-from skewless.types import Cell, ValueType, check_cell, describe, to_micros
+from skewless.types import Cell, Status, ValueType, check_cell, describe, to_micros
 
 _TYPES: Final[dict[ValueType, pb.ValueType]] = {
     ValueType.INT64: pb.VALUE_TYPE_INT64,
@@ -35,6 +35,11 @@ def type_to_proto(kind: ValueType) -> pb.ValueType:
 def type_from_proto(kind: pb.ValueType) -> ValueType | None:
     """The type; None for UNSPECIFIED and for types that are not known here."""
     return _TYPES_BACK.get(kind)
+
+
+def status_to_proto(status: Status) -> pb.Status:
+    """The status; the integers are the same on both sides."""
+    return cast("pb.Status", int(status))
 
 
 def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb.Value:
