@@ -1,0 +1,119 @@
+"""Sending in order: each record is stored once per partition and session, or everything after it is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from skewless.bus.errors import BusError
+
+
+class Sender:
+    """An idempotent producer that waits for all replicas; made by `Bus.sender`. For one thread.
+
+    A record waits as long as the broker is away; none is given up for its age. The first that is refused
+    ends the sender: every later call raises, and nothing that came after it in its partition is stored.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        address: str,
+        on_sent: Callable[[str, int, int], None] | None,
+        linger_ms: float,
+    ) -> None:
+        self._address = address
+        self._on_sent = on_sent
+        self._failure: str | None = None
+        self._producer = Producer(
+            {
+                **config,
+                "enable.idempotence": True,
+                "enable.gapless.guarantee": True,
+                "acks": "all",
+                "message.timeout.ms": 0,
+                "linger.ms": linger_ms,
+                "queue.buffering.max.messages": 200_000,
+            }
+        )
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Mapping[str, bytes] | None = None,
+        time_us: int | None = None,
+    ) -> None:
+        """Queues a record; waits while the queue is full.
+
+        partition: by the hash of the key if not given.
+        time_us: its timestamp in microseconds (kept to the millisecond); now if not given.
+        Raises BusError if an earlier record was refused.
+        """
+        arguments: dict[str, Any] = {"key": key, "headers": list(headers.items()) if headers else None}
+        if partition is not None:
+            arguments["partition"] = partition
+        if time_us is not None:
+            arguments["timestamp"] = time_us // 1_000
+        while True:
+            self._raise_failure()
+            try:
+                self._producer.produce(topic, value, on_delivery=self._delivered, **arguments)
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                self._failure = f"sending to {topic}: {error}"
+            else:
+                self._producer.poll(0)
+                return
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits until all queued records are stored; False if some still wait at the end of the time.
+
+        Raises BusError if one was refused.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = self._producer.flush(max(0.0, min(0.2, deadline - time.monotonic())))
+            self._raise_failure()
+            if left == 0:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def poll(self) -> None:
+        """Takes note of what has been stored meanwhile. Raises BusError if a record was refused."""
+        self._producer.poll(0)
+        self._raise_failure()
+
+    def close(self) -> None:
+        """Drops what still waits. Call `flush` before."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failure = self._failure or f"{message.topic()}/{message.partition()} did not take a record: {error}"
+        elif self._on_sent is not None:
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if topic is not None and partition is not None and offset is not None:
+                self._on_sent(topic, partition, offset)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise BusError(self._address, "sending", self._failure)
