@@ -6,12 +6,16 @@ from tests.oracle.blake3 import blake3
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
+LONGEST_PART = 96
+
 
 def entity_id(parts: Sequence[str | int]) -> str:
-    """K1."""
+    """K1. ValueError for a part that K3 refuses."""
     texts = []
     for part in parts:
         assert not isinstance(part, bool)
+        if isinstance(part, str) and len(part.encode()) > LONGEST_PART:
+            raise ValueError(f"a key part has more than {LONGEST_PART} bytes")
         texts.append(f"i.{part:d}" if isinstance(part, int) else f"s.{percent(part)}")
     return ",".join(texts)
 

@@ -1,0 +1,117 @@
+"""The meaning documents (M1) of the cases: fully defaulted, canonical JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import rfc8785
+
+from tests.oracle.aggregates import DEFAULT_BOUND
+from tests.oracle.verdicts import Column
+from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
+
+CREATED_COLUMN = "created_time"
+_STATE_LIMIT = 4 * 1024 * 1024
+_ENTITY = {"name": "thing", "keys": [{"name": KEY_COLUMN, "type": "string"}]}
+_HEADER = {"format": 1, "semantics": 1, "project": "spec", "entity": _ENTITY}
+
+
+def stream_meaning(case: StreamCase) -> bytes:
+    """Of a window view or a stream-fed latest view."""
+    source = stream_source(case.columns, case.tolerance)
+    spec = case.spec
+    if isinstance(spec, WindowSpec):
+        document = {
+            **_HEADER,
+            "kind": "window_view",
+            "name": "windows",
+            "source": source,
+            "filter": case.keep,
+            "origin_us": spec.origin,
+            "head_slack_us": spec.head_slack,
+            "back_slack_us": spec.back_slack,
+            "head_max": spec.head_max,
+            "state_limit_bytes": _STATE_LIMIT,
+            "features": [
+                {
+                    "name": f.name,
+                    "agg": f.what.agg,
+                    "column": f.what.column,
+                    "window_us": f.width,
+                    "hop_us": f.hop,
+                    "bound": _bound(f.what.agg, f.what.bound),
+                    "type": spec.types[f.name],
+                }
+                for f in spec.features
+            ],
+        }
+        return canonical(document)
+    return _latest(source, case.keep, spec)
+
+
+def table_meaning(case: TableCase) -> bytes:
+    """Of a latest view over a table."""
+    spec = case.spec
+    created = any(row.created is not None for row in case.rows)
+    source = {
+        "kind": "batch",
+        "name": "rows",
+        "columns": _columns([*case.columns, *([Column(CREATED_COLUMN, "timestamp")] if created else [])])
+        if not case.timeless
+        else _columns(case.columns)[:-1],
+        "event_time": None if case.timeless else TIME_COLUMN,
+        "created_time": CREATED_COLUMN if created else None,
+        "table": {"path": "rows"},
+    }
+    return _latest(source, None, spec)
+
+
+def stream_source(columns: Sequence[Column], tolerance: int) -> dict[str, Any]:
+    """The source object of a topic of these columns, keyed by the entity."""
+    return {
+        "kind": "stream",
+        "name": "events",
+        "topic": "spec.events",
+        "payload": "json",
+        "record_key": [KEY_COLUMN],
+        "columns": _columns(columns),
+        "event_time": TIME_COLUMN,
+        "future_tolerance_us": tolerance,
+    }
+
+
+def _latest(source: Mapping[str, Any], keep: Mapping[str, Any] | None, spec: LatestSpec) -> bytes:
+    return canonical(
+        {
+            **_HEADER,
+            "kind": "latest_view",
+            "name": "latest",
+            "source": source,
+            "filter": keep,
+            "ttl_us": spec.ttl,
+            "head_slack_us": spec.head_slack,
+            "head_max": spec.head_max,
+            "state_limit_bytes": _STATE_LIMIT,
+            "features": [{"name": n, "column": c, "type": spec.types[n]} for n, c in spec.features.items()],
+        }
+    )
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """RFC 8785."""
+    text: bytes = rfc8785.dumps(dict(document))
+    return text
+
+
+def _columns(columns: Sequence[Column]) -> list[dict[str, Any]]:
+    own = [{"name": c.name, "type": c.type, "nullable": c.nullable} for c in columns]
+    return [
+        {"name": KEY_COLUMN, "type": "string", "nullable": True},
+        *own,
+        {"name": TIME_COLUMN, "type": "timestamp", "nullable": False},
+    ]
+
+
+def _bound(agg: str, bound: int | None) -> int | None:
+    if agg != "count_distinct":
+        return None
+    return DEFAULT_BOUND if bound is None else bound

@@ -1,0 +1,182 @@
+"""Every case of tests/spec/ by every road, and the ratchet over the clauses of the law."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from tests.oracle import grid, keys
+from tests.oracle.verdicts import Column, Verdict, judge
+from tests.roads.cases import (
+    KEY_COLUMN,
+    SPEC,
+    TIME_COLUMN,
+    Case,
+    PlainCase,
+    StreamCase,
+    VerdictCase,
+    cases,
+    clauses_with_cases,
+    duration,
+    files,
+    instant,
+    load,
+)
+from tests.roads.oracle import OracleRoad
+from tests.roads.registry import Road, disagreements
+
+LAW = SPEC.parents[1] / "docs" / "semantics.md"
+BASELINE = SPEC / "baseline.json"
+
+ROADS: tuple[Road, ...] = (OracleRoad(),)
+VALUES = cases("window", "latest_stream", "latest_table")
+
+
+@pytest.mark.parametrize("road", ROADS, ids=lambda road: road.name)
+@pytest.mark.parametrize("case", VALUES, ids=lambda case: case.id)
+def test_case(case: Case, road: Road) -> None:
+    if case.kind not in road.kinds:
+        pytest.skip(f"{road.name} does not take {case.kind}")
+    assert disagreements(road, case) == []
+
+
+@pytest.mark.parametrize("road", ROADS, ids=lambda road: road.name)
+@pytest.mark.parametrize(
+    "case",
+    [c for c in VALUES if isinstance(c.body, StreamCase) and c.body.any_order],
+    ids=lambda case: case.id,
+)
+def test_case_in_other_orders(case: Case, road: Road) -> None:
+    """O1: the same events at other positions of the log give the same values."""
+    for reordered in other_orders(case):
+        assert disagreements(road, reordered) == []
+
+
+def other_orders(case: Case) -> list[Case]:
+    """The case with its records in other orders; all of them when they are few."""
+    body = case.body
+    assert isinstance(body, StreamCase)
+    records = body.records
+    few = len(records) <= 4
+    orders = list(permutations(records)) if few else [records[::-1], records[1::2] + records[::2]]
+    moved = []
+    for order in orders[:12]:
+        # The log is appended to in its own order: nobody is judged by another's append time.
+        log = tuple(replace(record, position=old.position) for record, old in zip(order, records, strict=True))
+        moved.append(replace(case, body=replace(body, records=log)))
+    return moved
+
+
+@pytest.mark.parametrize("case", cases("verdict"), ids=lambda case: case.id)
+def test_verdict(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, VerdictCase)
+    got = judge_with_key(body)
+    assert got.verdict == body.verdict
+    if body.verdict == "accepted":
+        assert got.row is not None
+        assert {name: got.row[name] for name in body.row} == body.row
+        assert got.t == body.event_time
+
+
+def judge_with_key(body: VerdictCase) -> Verdict:
+    """The oracle's verdict, with V4 where the log is keyed by the entity itself."""
+    columns = [Column(KEY_COLUMN, "string"), *body.columns]
+    verdict = judge(body.payload, body.append_time, columns, TIME_COLUMN, body.tolerance)
+    if body.direct and verdict.row is not None:
+        own = verdict.row[KEY_COLUMN]
+        assert isinstance(own, str)
+        if own.encode() != body.record_key:
+            return Verdict("malformed")
+    return verdict
+
+
+@pytest.mark.parametrize("case", cases("hop"), ids=lambda case: case.id)
+def test_hop(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, PlainCase)
+    given = body.given
+    if "width" in given:
+        wanted = None if body.refused else duration(body.expect)
+        assert grid.default_hop(duration(given["width"])) == wanted
+        return
+    origin = instant(given["origin"]) if "origin" in given else grid.DEFAULT_ORIGIN
+    at, hop = instant(given["at"]), duration(given["hop"])
+    assert grid.floor_to_hop(at, hop, origin) == instant(body.expect)
+
+
+@pytest.mark.parametrize("case", cases("entity_id"), ids=lambda case: case.id)
+def test_entity_id(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, PlainCase)
+    if body.refused:
+        with pytest.raises(ValueError, match="96"):
+            keys.entity_id(body.given["parts"])
+        return
+    assert keys.entity_id(body.given["parts"]) == body.expect
+
+
+@pytest.mark.parametrize("case", cases("state_key"), ids=lambda case: case.id)
+def test_state_key(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, PlainCase)
+    given = body.given
+    key = keys.state_key(given["project"], given["entity"], given["id"], given["view"], given["version"])
+    assert key == body.expect
+
+
+@pytest.mark.parametrize("case", cases("partition"), ids=lambda case: case.id)
+def test_partition(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, PlainCase)
+    assert keys.partition_of(body.given["id"], body.given["partitions"]) == body.expect
+
+
+def clauses() -> list[str]:
+    """The marks of the clauses in docs/semantics.md, in order."""
+    return re.findall(r"^\*\*([A-Z]\d+)\*\*", LAW.read_text(), flags=re.MULTILINE)
+
+
+def test_clauses_are_unique() -> None:
+    marks = clauses()
+    assert len(marks) == len(set(marks))
+    assert len(marks) > 50
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(SPEC).as_posix())
+def test_each_case_names_one_clause_and_has_its_own_name(path: Path) -> None:
+    known = set(clauses())
+    written = load(path)["cases"]
+    assert written
+    names = [case["name"] for case in written]
+    assert len(names) == len(set(names))
+    assert [case["clause"] for case in written if case["clause"] not in known] == []
+
+
+def test_baseline_is_exactly_the_clauses_without_a_case() -> None:
+    """A clause that has got a case leaves the baseline; a new clause comes with a case."""
+    without = [mark for mark in clauses() if mark not in clauses_with_cases()]
+    assert json.loads(BASELINE.read_text())["clauses_without_a_case"] == without
+
+
+def test_baseline_only_shrinks() -> None:
+    """Against the last committed one and the one before it."""
+    git = shutil.which("git")
+    if git is None or not (SPEC.parents[1] / ".git").exists():
+        pytest.skip("no history here")
+    now = set(json.loads(BASELINE.read_text())["clauses_without_a_case"])
+    for revision in ("HEAD", "HEAD^"):
+        shown = subprocess.run(
+            [git, "show", f"{revision}:tests/spec/baseline.json"],
+            cwd=SPEC.parents[1],
+            capture_output=True,
+            check=False,
+        )
+        if shown.returncode == 0:
+            before = set(json.loads(shown.stdout)["clauses_without_a_case"])
+            assert now <= before, f"longer than at {revision}: {sorted(now - before)}"
