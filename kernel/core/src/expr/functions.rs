@@ -101,9 +101,8 @@ impl Function {
             Rule::Logic(_) => "(bool, bool, ...) -> bool".into(),
             Rule::IsNull => "(any) -> bool".into(),
             Rule::Case => "(bool, V, bool, V, ..., V) -> V".into(),
-            Rule::Coalesce => "(V, V, ...) -> V".into(),
             Rule::NullIf => "(V, V) -> V of the first".into(),
-            Rule::Extreme(_) => "(V, V, ...) -> V".into(),
+            Rule::Coalesce | Rule::Extreme(_) => "(V, V, ...) -> V".into(),
             Rule::Local(part) => format!("(timestamp, zone name) -> {}", part.gives()),
         }
     }
