@@ -13,6 +13,7 @@ from tests.oracle.events import Event
 from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
 
 DEFAULT_BOUND = 1000
+LONGEST_TEXT = 128
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
         return Cell(request_time - newest.t, Status.PRESENT, event_time)  # A10
     assert what.column is not None
     assert what.column_type is not None
-    valid = [e for e in window if is_valid(e.row.get(what.column))]
+    valid = [e for e in window if is_valid(e.row.get(what.column), what.agg)]
     if what.agg == "last":
         value, status = last(valid, what.column)
     else:
@@ -50,8 +51,10 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
     return Cell(value, status, event_time)
 
 
-def is_valid(cell: Value) -> bool:
-    """N1. Null is not invalid: each aggregation has its own say about it."""
+def is_valid(cell: Value, agg: str) -> bool:
+    """N1 and N9. Null is not invalid: each aggregation has its own say about it."""
+    if isinstance(cell, str):
+        return agg not in {"min", "max", "last"} or len(cell.encode()) <= LONGEST_TEXT
     return not isinstance(cell, float) or (math.isfinite(cell) and abs(Fraction(cell)) < FLOAT_RANGE)
 
 

@@ -318,10 +318,15 @@ def _record(raw: Any, index: int, day: str) -> Record:
         payload = own.pop("raw").encode()
     else:
         assert at is not None, "an event needs `at`"
-        payload = json.dumps({KEY_COLUMN: key, TIME_COLUMN: instant(at, day), **own.pop("row", {})}).encode()
+        payload = payload_of(key, instant(at, day), own.pop("row", {}))
     append_time = instant(appended if appended is not None else at, day)
     _nothing_left(own)
     return Record(position, key, payload, append_time)
+
+
+def payload_of(key: str | None, t: int, row: Mapping[str, Any]) -> bytes:
+    """The JSON of an event."""
+    return json.dumps({KEY_COLUMN: key, TIME_COLUMN: t, **row}).encode()
 
 
 def _read(raw: Any, spec: WindowSpec | LatestSpec, day: str) -> Read:

@@ -1,0 +1,202 @@
+"""Generated cases: views, logs and reads that crowd around the edges where windows can go wrong."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.oracle.aggregates import Aggregation
+from tests.oracle.events import Position
+from tests.oracle.grid import DAY, HOUR, MINUTE, SECOND
+from tests.oracle.verdicts import Column
+from tests.oracle.windows import WindowFeature
+from tests.roads.cases import (
+    KEY_COLUMN,
+    TIME_COLUMN,
+    LatestSpec,
+    Read,
+    Record,
+    StreamCase,
+    WindowSpec,
+    payload_of,
+    result_type,
+)
+
+COLUMNS = (Column("x", "float64"), Column("i", "int64"), Column("s", "string"), Column("b", "bool"))
+KEYS = ("k1", "k2")
+BASES = (0, -DAY, 1_357_034_400 * SECOND, 4 * DAY - 3 * SECOND)
+WINDOWS = (
+    (10 * SECOND, SECOND),
+    (MINUTE, SECOND),
+    (MINUTE, 10 * SECOND),
+    (MINUTE, MINUTE),
+    (HOUR, MINUTE),
+    (6 * HOUR, 5 * MINUTE),
+    (24 * HOUR, 15 * MINUTE),
+    (7 * DAY, HOUR),
+    (7 * DAY, DAY),
+)
+_BY_TYPE = {
+    "float64": ("count", "sum", "avg", "min", "max", "variance", "stddev", "count_distinct", "last"),
+    "int64": ("count", "sum", "avg", "min", "max", "variance", "stddev", "count_distinct", "last"),
+    "string": ("count", "min", "max", "count_distinct", "last"),
+    "bool": ("count", "count_distinct", "last"),
+}
+AGGREGATIONS = (
+    Aggregation("count"),
+    Aggregation("time_since_last"),
+    *(
+        Aggregation(agg, column.name, column.type, bound)
+        for column in COLUMNS
+        for agg in _BY_TYPE[column.type]
+        for bound in ((1, 2, 3) if agg == "count_distinct" else (None,))
+    ),
+)
+
+floats = st.one_of(
+    st.sampled_from([0.0, -0.0, 0.1, -0.1, 1.5, 1e300, -1e19, 2.0**63, 9.2e18, -9.2e18, 5e-324, 2.0**-65]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(min_value=-1e6, max_value=1e6),
+)
+integers = st.one_of(
+    st.integers(-3, 3), st.sampled_from([2**63 - 1, -(2**63), 2**62]), st.integers(-(2**63), 2**63 - 1)
+)
+texts = st.one_of(st.sampled_from(["", "a", "b", "é", "\uff5e", "😀", "a" * 129]), st.text(max_size=20))
+rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "x": st.none() | floats,
+        "i": st.none() | integers,
+        "s": st.none() | texts.filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s)),
+        "b": st.none() | st.booleans(),
+    },
+)
+
+
+SCALES = (SECOND, 10 * SECOND, MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY)
+
+
+@st.composite
+def times(draw: st.DrawFn, scale: int) -> int:
+    """Microseconds relative to a base: on the grid of a scale, a microsecond beside it, or elsewhere."""
+    own = draw(st.sampled_from([scale, scale, scale, SECOND, *SCALES]))
+    return draw(st.integers(-8, 8)) * own + draw(st.sampled_from([0, 0, -1, 1, 500_000]))
+
+
+@st.composite
+def window_specs(draw: st.DrawFn) -> WindowSpec:
+    """A view of one to six features."""
+    features = []
+    for number in range(draw(st.integers(1, 6))):
+        width, hop = draw(st.sampled_from(WINDOWS))
+        features.append(WindowFeature(f"f{number}", draw(st.sampled_from(AGGREGATIONS)), width, hop))
+    return WindowSpec(
+        features=tuple(features),
+        types={f.name: result_type(f.what) for f in features},
+        origin=draw(st.sampled_from([4 * DAY, 0, 12_345_678, -7 * DAY - 1])),
+        head_slack=draw(st.sampled_from([0, 2 * SECOND, MINUTE])),
+        back_slack=draw(st.sampled_from([0, 5 * MINUTE, DAY])),
+        head_max=draw(st.sampled_from([1, 2, 5, 256])),
+    )
+
+
+@st.composite
+def latest_specs(draw: st.DrawFn) -> LatestSpec:
+    """A latest view of all columns."""
+    return LatestSpec(
+        features={c.name: c.name for c in COLUMNS},
+        types={c.name: c.type for c in COLUMNS},
+        ttl=draw(st.sampled_from([None, 10 * SECOND, HOUR])),
+        head_slack=draw(st.sampled_from([0, 2 * SECOND, MINUTE])),
+        head_max=draw(st.sampled_from([1, 2, 5, 256])),
+    )
+
+
+@st.composite
+def logs(draw: st.DrawFn, base: int, *, most: int = 30) -> tuple[Record, ...]:
+    """A log partition: mostly in order of time, some late, some ahead, some malformed; offsets with gaps."""
+    records = []
+    offset, wall = 0, base - 8 * DAY
+    scale = draw(st.sampled_from(SCALES))
+    relative = draw(st.lists(times(scale), min_size=1, max_size=most))
+    if draw(st.booleans()):
+        relative.sort()
+    for at in relative:
+        key = draw(st.sampled_from(["k1", "k1", "k1", "k1", "k2", "k2", None]))
+        t = base + at
+        wall = max(wall, t - draw(st.sampled_from([0, 0, 0, SECOND, 6 * SECOND])))
+        payload = payload_of(key, t, draw(rows))
+        if draw(st.integers(0, 19)) == 0:
+            payload = payload[:-1]
+        records.append(Record(Position(1, 0, offset), key, payload, wall))
+        offset += draw(st.sampled_from([1, 1, 1, 3]))
+    return tuple(records)
+
+
+@st.composite
+def reads(draw: st.DrawFn, records: tuple[Record, ...]) -> Read:
+    """A key, a time beside an edge of a window that some record opens or closes, and all or less known."""
+    at = draw(st.sampled_from(records)).append_time + draw(st.sampled_from([0, 1, -1, SECOND, 5 * MINUTE, DAY]))
+    if draw(st.booleans()):
+        width, hop = draw(st.sampled_from(WINDOWS))
+        at += width + draw(st.sampled_from([0, 1, -1, hop - 1, hop]))
+    known = draw(st.one_of(st.none(), st.none(), st.integers(-1, records[-1].position.offset + 1)))
+    return Read(draw(st.sampled_from(["k1", "k1", *KEYS, "stranger"])), at, known, {})
+
+
+@st.composite
+def stream_cases(draw: st.DrawFn, specs: st.SearchStrategy[Any]) -> StreamCase:
+    """A view, its log, and reads."""
+    base = draw(st.sampled_from(BASES))
+    records = draw(logs(base))
+    offsets = tuple(r.position.offset for r in records)
+    return StreamCase(
+        columns=COLUMNS,
+        spec=draw(specs),
+        records=records,
+        arrivals=offsets,
+        reads=tuple(draw(st.lists(reads(records), min_size=1, max_size=6))),
+        keep=draw(st.sampled_from([None, None, None, _KEEP])),
+    )
+
+
+_KEEP = {"op": "call", "fn": "not", "args": [{"op": "col", "name": "b"}]}
+
+
+def closed(case: StreamCase) -> StreamCase:
+    """The case with one more record for each key at the end, so that the last flush writes every state."""
+    last = case.records[-1]
+    wall = max(r.append_time for r in case.records)
+    end = tuple(
+        Record(
+            Position(1, 0, last.position.offset + 1 + n),
+            key,
+            payload_of(key, wall, {"b": False}),
+            wall,
+        )
+        for n, key in enumerate(KEYS)
+    )
+    records = case.records + end
+    return replace(case, records=records, arrivals=tuple(r.position.offset for r in records))
+
+
+def reordered(case: StreamCase, order: list[int]) -> StreamCase:
+    """The same records at other positions: the i-th place of the log holds record `order[i]`.
+
+    Records of one key and time keep their order, since positions decide between them (E2). Verdicts stay
+    because every record keeps its append time.
+    """
+    positions = [r.position for r in case.records]
+    moved = [case.records[i] for i in order]
+    slots: dict[bytes, list[int]] = {}
+    for place, record in enumerate(moved):
+        slots.setdefault(_tie(record), []).append(place)
+    for places in slots.values():
+        for place, i in zip(places, sorted(order[p] for p in places), strict=True):
+            moved[place] = case.records[i]
+    records = tuple(replace(r, position=p) for r, p in zip(moved, positions, strict=True))
+    return replace(case, records=records)
+
+
+def _tie(record: Record) -> bytes:
+    return record.payload.partition(TIME_COLUMN.encode())[2].partition(b",")[0] + KEY_COLUMN.encode()
