@@ -17,13 +17,25 @@ pub struct Answer {
 impl Answer {
     /// No value, for this reason.
     pub fn without(status: Status) -> Self {
-        Self { value: Value::Null, status, event_time: None }
+        Self {
+            value: Value::Null,
+            status,
+            event_time: None,
+        }
     }
 
     /// A value, or null with its status.
     pub fn of(value: Value, event_time: Option<i64>) -> Self {
-        let status = if value.is_null() { Status::Null } else { Status::Present };
-        Self { value, status, event_time }
+        let status = if value.is_null() {
+            Status::Null
+        } else {
+            Status::Present
+        };
+        Self {
+            value,
+            status,
+            event_time,
+        }
     }
 
     /// Bit-for-bit equality of values, statuses and event times.

@@ -16,24 +16,24 @@ pub enum BytesError {
 
 /// Appends values to a buffer.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// What was written.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Writer {
     /// Appends one byte.
-    pub fn byte(&mut self, byte: u8) {
+    pub(crate) fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
     }
 
     /// Appends bytes as they are.
-    pub fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends an unsigned number, seven bits a byte, least significant first.
-    pub fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             #[allow(clippy::cast_possible_truncation)] // seven bits
             self.bytes.push((value & 0x7f) as u8 | 0x80);
@@ -44,30 +44,30 @@ impl Writer {
     }
 
     /// Appends a length or a count.
-    pub fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         self.varint(count as u64);
     }
 
     /// Appends a signed number; small magnitudes are short.
-    pub fn zigzag(&mut self, value: i64) {
+    pub(crate) fn zigzag(&mut self, value: i64) {
         #[allow(clippy::cast_sign_loss)] // the bits are what is wanted
         self.varint((value << 1 ^ value >> 63) as u64);
     }
 
     /// Appends `later - earlier`, which must not be negative.
-    pub fn gap(&mut self, later: i64, earlier: i64) {
+    pub(crate) fn gap(&mut self, later: i64, earlier: i64) {
         self.varint(later.abs_diff(earlier));
     }
 
     /// Appends a length and the bytes.
-    pub fn text(&mut self, bytes: &[u8]) {
+    pub(crate) fn text(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.raw(bytes);
     }
 
     /// Appends a magnitude and a sign: how many bytes remain when zero bytes are cut off at both ends, how many
     /// were cut off at the low end, and the rest. Sums of decimal amounts end in many zeros.
-    pub fn wide<const N: usize>(&mut self, magnitude: &Wide<N>, negative: bool) {
+    pub(crate) fn wide<const N: usize>(&mut self, magnitude: &Wide<N>, negative: bool) {
         let mut all = [0_u8; 64];
         for (limb, chunk) in magnitude.0.iter().zip(all.chunks_exact_mut(8)) {
             chunk.copy_from_slice(&limb.to_le_bytes());
@@ -89,35 +89,39 @@ impl Writer {
 
 /// Takes values off the front of bytes.
 #[derive(Debug, Clone)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the front of these bytes.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// How many bytes are left.
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
     /// Everything must have been read.
-    pub fn end(&self) -> Result<(), BytesError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(BytesError::Trailing) }
+    pub(crate) fn end(&self) -> Result<(), BytesError> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(BytesError::Trailing)
+        }
     }
 
     /// One byte.
-    pub fn byte(&mut self) -> Result<u8, BytesError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, BytesError> {
         let (first, rest) = self.rest.split_first().ok_or(BytesError::Truncated)?;
         self.rest = rest;
         Ok(*first)
     }
 
     /// So many bytes.
-    pub fn raw(&mut self, length: usize) -> Result<&'a [u8], BytesError> {
+    pub(crate) fn raw(&mut self, length: usize) -> Result<&'a [u8], BytesError> {
         if length > self.rest.len() {
             return Err(BytesError::Truncated);
         }
@@ -127,14 +131,14 @@ impl<'a> Reader<'a> {
     }
 
     /// So many bytes as an array.
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], BytesError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], BytesError> {
         let mut array = [0; N];
         array.copy_from_slice(self.raw(N)?);
         Ok(array)
     }
 
     /// Either 0 or 1.
-    pub fn flag(&mut self) -> Result<bool, BytesError> {
+    pub(crate) fn flag(&mut self) -> Result<bool, BytesError> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -143,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number in its shortest form.
-    pub fn varint(&mut self) -> Result<u64, BytesError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, BytesError> {
         let mut value = 0_u64;
         for place in 0..10 {
             let byte = self.byte()?;
@@ -160,19 +164,27 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number up to a bound.
-    pub fn varint_up_to(&mut self, most: u64) -> Result<u64, BytesError> {
+    pub(crate) fn varint_up_to(&mut self, most: u64) -> Result<u64, BytesError> {
         let value = self.varint()?;
-        if value > most { Err(BytesError::NotCanonical) } else { Ok(value) }
+        if value > most {
+            Err(BytesError::NotCanonical)
+        } else {
+            Ok(value)
+        }
     }
 
     /// A count of things of which each takes at least a byte: more than the bytes left cannot be there.
-    pub fn count(&mut self) -> Result<usize, BytesError> {
+    pub(crate) fn count(&mut self) -> Result<usize, BytesError> {
         let count = usize::try_from(self.varint()?).map_err(|_| BytesError::NotCanonical)?;
-        if count > self.rest.len() { Err(BytesError::Truncated) } else { Ok(count) }
+        if count > self.rest.len() {
+            Err(BytesError::Truncated)
+        } else {
+            Ok(count)
+        }
     }
 
     /// A signed number.
-    pub fn zigzag(&mut self) -> Result<i64, BytesError> {
+    pub(crate) fn zigzag(&mut self) -> Result<i64, BytesError> {
         let value = self.varint()?;
         #[allow(clippy::cast_possible_wrap)] // the bits are what is wanted
         let (half, sign) = ((value >> 1) as i64, (value & 1) as i64);
@@ -180,19 +192,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A time so much before `later`.
-    pub fn before(&mut self, later: i64) -> Result<i64, BytesError> {
+    pub(crate) fn before(&mut self, later: i64) -> Result<i64, BytesError> {
         let gap = self.varint()?;
         later.checked_sub_unsigned(gap).ok_or(BytesError::NotCanonical)
     }
 
     /// A time so much after `earlier`.
-    pub fn after(&mut self, earlier: i64) -> Result<i64, BytesError> {
+    pub(crate) fn after(&mut self, earlier: i64) -> Result<i64, BytesError> {
         let gap = self.varint()?;
         earlier.checked_add_unsigned(gap).ok_or(BytesError::NotCanonical)
     }
 
     /// A length, at most so much, and the bytes.
-    pub fn text(&mut self, longest: usize) -> Result<&'a [u8], BytesError> {
+    pub(crate) fn text(&mut self, longest: usize) -> Result<&'a [u8], BytesError> {
         let length = self.count()?;
         if length > longest {
             return Err(BytesError::NotCanonical);
@@ -201,11 +213,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A magnitude of at most `N` limbs and whether it is negative.
-    pub fn wide<const N: usize>(&mut self) -> Result<(Wide<N>, bool), BytesError> {
+    pub(crate) fn wide<const N: usize>(&mut self) -> Result<(Wide<N>, bool), BytesError> {
         let head = self.byte()?;
         let (length, negative) = (usize::from(head & 0x7f), head >> 7 == 1);
         if length == 0 {
-            return if negative { Err(BytesError::NotCanonical) } else { Ok((Wide::ZERO, false)) };
+            return if negative {
+                Err(BytesError::NotCanonical)
+            } else {
+                Ok((Wide::ZERO, false))
+            };
         }
         let low = usize::from(self.byte()?);
         let bytes = self.raw(length)?;
@@ -253,14 +269,26 @@ mod tests {
         assert_eq!(Reader::new(&[0x80, 0]).varint(), Err(BytesError::NotCanonical));
         assert_eq!(Reader::new(&[0xff; 11]).varint(), Err(BytesError::NotCanonical));
         assert_eq!(Reader::new(&[0x80]).varint(), Err(BytesError::Truncated));
-        assert_eq!(Reader::new(&[2, 0, 0, 1]).wide::<3>(), Err(BytesError::NotCanonical));
-        assert_eq!(Reader::new(&[1, 24, 1]).wide::<3>(), Err(BytesError::NotCanonical));
+        assert_eq!(
+            Reader::new(&[2, 0, 0, 1]).wide::<3>(),
+            Err(BytesError::NotCanonical)
+        );
+        assert_eq!(
+            Reader::new(&[1, 24, 1]).wide::<3>(),
+            Err(BytesError::NotCanonical)
+        );
         assert_eq!(Reader::new(&[0x80]).wide::<3>(), Err(BytesError::NotCanonical));
     }
 
     #[test]
     fn wide_numbers_are_read_back_without_their_zeros() {
-        for limbs in [[0, 0, 0], [1, 0, 0], [0, 0, 1 << 63], [u64::MAX; 3], [0, 0x0100, 0]] {
+        for limbs in [
+            [0, 0, 0],
+            [1, 0, 0],
+            [0, 0, 1 << 63],
+            [u64::MAX; 3],
+            [0, 0x0100, 0],
+        ] {
             let mut writer = Writer::default();
             writer.wide(&Wide(limbs), limbs[0] == 1);
             let mut reader = Reader::new(&writer.bytes);

@@ -3,12 +3,19 @@
 //! Pure functions over values and instants: no input or output, no clock, no Python, no async. Every host
 //! (stream worker, online server, offline retrieval) asks this crate and decides nothing itself.
 
+pub mod answer;
+pub mod bytes;
+pub mod definition;
 pub mod expr;
 pub mod fault;
+pub mod keys;
+pub mod numbers;
 pub mod schema;
+pub mod state;
 pub mod status;
 pub mod time;
 pub mod value;
+pub mod window;
 
 /// The revision of the meaning that this kernel implements.
 ///

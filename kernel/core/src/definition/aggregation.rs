@@ -60,16 +60,22 @@ impl Aggregation {
 
     /// The aggregation of this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|aggregation| aggregation.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|aggregation| aggregation.name() == name)
     }
 
     /// The type of the result over a column of this type (absent: over events); `None` if it takes no such column.
     pub const fn result(self, column: Option<Type>) -> Option<Type> {
         match (self, column) {
-            (Self::Count, _) | (Self::CountDistinct, Some(_)) | (Self::TimeSinceLast, None) => Some(Type::Int64),
+            (Self::Count, _) | (Self::CountDistinct, Some(_)) | (Self::TimeSinceLast, None) => {
+                Some(Type::Int64)
+            }
             (Self::Sum, Some(Type::Int64)) => Some(Type::Int64),
             (Self::Sum, Some(Type::Float64))
-            | (Self::Avg | Self::Variance | Self::Stddev, Some(Type::Int64 | Type::Float64)) => Some(Type::Float64),
+            | (Self::Avg | Self::Variance | Self::Stddev, Some(Type::Int64 | Type::Float64)) => {
+                Some(Type::Float64)
+            }
             (
                 Self::Min | Self::Max,
                 Some(kind @ (Type::Int64 | Type::Float64 | Type::String | Type::Timestamp)),

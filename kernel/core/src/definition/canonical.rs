@@ -25,7 +25,11 @@ pub fn parse(bytes: &[u8]) -> Result<Json, Fault> {
         ));
     }
     let json: Json = serde_json::from_slice(bytes).map_err(|error| {
-        Fault::new("$", "MALFORMED_JSON", format!("the document is not JSON: {error}"))
+        Fault::new(
+            "$",
+            "MALFORMED_JSON",
+            format!("the document is not JSON: {error}"),
+        )
     })?;
     let canonical = write(&json)?;
     if canonical.as_bytes() == bytes {

@@ -34,7 +34,10 @@ impl Entity {
         let read: Vec<Option<EntityKey>> = list.iter().map(EntityKey::read).collect();
         let read: Vec<EntityKey> = read.into_iter().collect::<Option<_>>()?;
         refuse_duplicates(keys, "name", read.iter().map(|key| key.name.as_str()).enumerate());
-        Some(Self { name: name?, keys: read })
+        Some(Self {
+            name: name?,
+            keys: read,
+        })
     }
 }
 

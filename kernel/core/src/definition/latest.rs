@@ -9,7 +9,6 @@ use super::source::{Source, check_keys, read_column};
 use super::stream::{Slacks, read_filter};
 use crate::expr::Expr;
 use crate::fault::Fault;
-use crate::latest;
 use crate::schema::Schema;
 use crate::value::Type;
 
@@ -109,7 +108,21 @@ impl LatestView {
 
     /// The most bytes that the stored state of one entity may take.
     pub fn worst_case_bytes(&self) -> usize {
-        latest::worst_case_bytes(self)
+        const PREFIX: usize = 64;
+        let cell = |feature: &LatestFeature| match feature.kind {
+            Type::Bool => 2,
+            Type::Int64 | Type::Timestamp => 11,
+            Type::Float64 => 9,
+            Type::String => 6 + limits::LONGEST_STRING,
+        };
+        let cells: usize = self.features.iter().map(cell).sum();
+        let rows = if self.is_stream() {
+            self.slacks.head_max + 1
+        } else {
+            1
+        };
+        // Each row of a stream has its time and position beside its cells.
+        PREFIX + rows * (24 + cells)
     }
 
     /// Whether rows come from a stream (else from a table).
@@ -145,7 +158,11 @@ fn read_features(at: &Reader<'_>, columns: &Schema) -> Option<Vec<LatestFeature>
                     format!("the column has type {own}, the feature {kind}; they must be the same"),
                 );
             }
-            Some(LatestFeature { name: name?, column, kind })
+            Some(LatestFeature {
+                name: name?,
+                column,
+                kind,
+            })
         })
         .collect();
     refuse_duplicates(

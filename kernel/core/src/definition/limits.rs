@@ -25,8 +25,12 @@ pub const BACK_SLACK: i64 = 7 * DAY;
 /// The longest head list, in events.
 pub const HEAD_MAX: i64 = 4096;
 /// The greatest bound of a distinct count.
-pub const DISTINCT_BOUND: i64 = 100_000;
+pub const DISTINCT_BOUND: i64 = 10_000;
 /// The least and greatest size that a state may be allowed, in bytes.
 pub const STATE_BYTES: (i64, i64) = (1024, 4 * 1024 * 1024);
 /// The instants that the product speaks of, microseconds: the years 1 to 9999.
 pub const INSTANTS: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
+/// The longest string in a cell of an event or a row, in bytes of UTF-8.
+pub const LONGEST_STRING: usize = 4096;
+/// Bytes of one event's payload.
+pub const PAYLOAD_BYTES: usize = 1024 * 1024;

@@ -63,7 +63,16 @@ pub struct OnDemandFeature {
     pub expr: Expr,
 }
 
-const KEYS: [&str; 8] = ["format", "semantics", "kind", "project", "name", "request", "inputs", "features"];
+const KEYS: [&str; 8] = [
+    "format",
+    "semantics",
+    "kind",
+    "project",
+    "name",
+    "request",
+    "inputs",
+    "features",
+];
 
 impl OnDemandView {
     pub(crate) fn read(at: &Reader<'_>, meaning: [u8; 32]) -> Option<Self> {
@@ -90,7 +99,15 @@ impl OnDemandView {
             }
         }
         let features = read_features(&at.key("features"), &row)?;
-        Some(Self { meaning, project: project?, name: name?, request, inputs, row, features })
+        Some(Self {
+            meaning,
+            project: project?,
+            name: name?,
+            request,
+            inputs,
+            row,
+            features,
+        })
     }
 
     /// The place of a feature in the declared order.
@@ -106,11 +123,19 @@ fn read_request(at: &Reader<'_>) -> Option<Vec<Column>> {
         .map(|field| {
             field.keys(&["name", "type"])?;
             let (name, kind) = (field.key("name").name(), field.key("type").kind());
-            Some(Column { name: name?, kind: kind?, nullable: true })
+            Some(Column {
+                name: name?,
+                kind: kind?,
+                nullable: true,
+            })
         })
         .collect();
     let fields: Vec<Column> = read.into_iter().collect::<Option<_>>()?;
-    refuse_duplicates(at, "name", fields.iter().map(|field| field.name.as_str()).enumerate());
+    refuse_duplicates(
+        at,
+        "name",
+        fields.iter().map(|field| field.name.as_str()).enumerate(),
+    );
     Some(fields)
 }
 
@@ -123,11 +148,19 @@ fn read_inputs(at: &Reader<'_>) -> Option<Vec<Input>> {
             let name = input.key("name").name();
             let feature = FeatureRef::read_fields(input);
             let kind = input.key("type").kind();
-            Some(Input { name: name?, feature: feature?, kind: kind? })
+            Some(Input {
+                name: name?,
+                feature: feature?,
+                kind: kind?,
+            })
         })
         .collect();
     let inputs: Vec<Input> = read.into_iter().collect::<Option<_>>()?;
-    refuse_duplicates(at, "name", inputs.iter().map(|input| input.name.as_str()).enumerate());
+    refuse_duplicates(
+        at,
+        "name",
+        inputs.iter().map(|input| input.name.as_str()).enumerate(),
+    );
     Some(inputs)
 }
 
@@ -137,7 +170,12 @@ impl FeatureRef {
         let version = at.key("version").version();
         let meaning = at.key("meaning").meaning();
         let feature = at.key("feature").name();
-        Some(Self { view: view?, version: version?, meaning: meaning?, feature: feature? })
+        Some(Self {
+            view: view?,
+            version: version?,
+            meaning: meaning?,
+            feature: feature?,
+        })
     }
 }
 
@@ -175,5 +213,9 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
             format!("the expression gives {}, not {kind}", expr.result_type()),
         );
     }
-    Some(OnDemandFeature { name: name?, kind, expr })
+    Some(OnDemandFeature {
+        name: name?,
+        kind,
+        expr,
+    })
 }

@@ -21,16 +21,27 @@ static NULL: Json = Json::Null;
 
 impl<'a> Reader<'a> {
     pub(crate) fn root(json: &'a Json, faults: &'a RefCell<Vec<Fault>>) -> Self {
-        Self { json, path: "$".into(), faults }
+        Self {
+            json,
+            path: "$".into(),
+            faults,
+        }
     }
 
     fn at(&self, json: &'a Json, path: String) -> Self {
-        Self { json, path, faults: self.faults }
+        Self {
+            json,
+            path,
+            faults: self.faults,
+        }
     }
 
     /// The value of a key; null where it is missing (told by [`Reader::keys`]).
     pub(crate) fn key(&self, name: &str) -> Self {
-        self.at(self.json.get(name).unwrap_or(&NULL), format!("{}.{name}", self.path))
+        self.at(
+            self.json.get(name).unwrap_or(&NULL),
+            format!("{}.{name}", self.path),
+        )
     }
 
     /// This place, or nothing where the document has null.
@@ -50,13 +61,17 @@ impl<'a> Reader<'a> {
     /// Checks that this is an object with exactly these keys.
     pub(crate) fn keys(&self, wanted: &[&str]) -> Option<()> {
         let Some(object) = self.json.as_object() else {
-            return self.fault("WRONG_TYPE", format!("must be an object with the keys {}", wanted.join(", ")));
+            return self.fault(
+                "WRONG_TYPE",
+                format!("must be an object with the keys {}", wanted.join(", ")),
+            );
         };
         let mut right = true;
         for name in wanted {
             if !object.contains_key(*name) {
                 right = false;
-                self.key(name).fault::<()>("MISSING_KEY", "the key must be there; write null for \"none\"");
+                self.key(name)
+                    .fault::<()>("MISSING_KEY", "the key must be there; write null for \"none\"");
             }
         }
         for name in object.keys().filter(|name| !wanted.contains(&name.as_str())) {
@@ -119,7 +134,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn column_name(&self) -> Option<String> {
         let text = self.text()?;
         let starts = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-        let goes_on = text.chars().all(|next| next.is_ascii_alphanumeric() || next == '_');
+        let goes_on = text
+            .chars()
+            .all(|next| next.is_ascii_alphanumeric() || next == '_');
         if starts && goes_on && text.len() <= limits::NAME_LENGTH {
             return Some(text.to_owned());
         }
@@ -178,7 +195,10 @@ impl<'a> Reader<'a> {
         if crate::keys::storage_version(text).is_some() {
             return Some(text.to_owned());
         }
-        self.fault("BAD_VERSION", format!("{text:?} is no version; write MAJOR.MINOR.PATCH, for instance 1.0.0"))
+        self.fault(
+            "BAD_VERSION",
+            format!("{text:?} is no version; write MAJOR.MINOR.PATCH, for instance 1.0.0"),
+        )
     }
 }
 
@@ -202,12 +222,22 @@ pub(crate) fn refuse_duplicates<'a>(
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+    if digits.len() != 64
+        || !digits
+            .iter()
+            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return None;
     }
     let mut hash = [0; 32];
     for (place, pair) in digits.chunks_exact(2).enumerate() {
-        let nibble = |digit: u8| if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 };
+        let nibble = |digit: u8| {
+            if digit.is_ascii_digit() {
+                digit - b'0'
+            } else {
+                digit - b'a' + 10
+            }
+        };
         hash[place] = nibble(pair[0]) << 4 | nibble(pair[1]);
     }
     Some(hash)

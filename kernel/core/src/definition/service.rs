@@ -42,6 +42,11 @@ impl FeatureService {
                 ));
             }
         }
-        Some(Self { meaning, project: project?, name: name?, features })
+        Some(Self {
+            meaning,
+            project: project?,
+            name: name?,
+            features,
+        })
     }
 }

@@ -140,13 +140,19 @@ fn read_topic(at: &Reader<'_>) -> Option<String> {
     if (1..=249).contains(&text.len()) && text.chars().all(legal) && text != "." && text != ".." {
         return Some(text.to_owned());
     }
-    at.fault("BAD_NAME", "a topic has 1 to 249 letters, digits, dots, underscores and dashes")
+    at.fault(
+        "BAD_NAME",
+        "a topic has 1 to 249 letters, digits, dots, underscores and dashes",
+    )
 }
 
 fn read_payload(at: &Reader<'_>) -> Option<()> {
     match at.text()? {
         "json" => Some(()),
-        other => at.fault("UNKNOWN_PAYLOAD", format!("payloads of form {other:?} cannot be read; there is json")),
+        other => at.fault(
+            "UNKNOWN_PAYLOAD",
+            format!("payloads of form {other:?} cannot be read; there is json"),
+        ),
     }
 }
 
@@ -159,11 +165,19 @@ fn read_columns(at: &Reader<'_>) -> Option<Schema> {
             let name = column.key("name").column_name();
             let kind = column.key("type").kind();
             let nullable = column.key("nullable").boolean();
-            Some(Column { name: name?, kind: kind?, nullable: nullable? })
+            Some(Column {
+                name: name?,
+                kind: kind?,
+                nullable: nullable?,
+            })
         })
         .collect();
     let columns: Vec<Column> = read.into_iter().collect::<Option<_>>()?;
-    refuse_duplicates(at, "name", columns.iter().map(|column| column.name.as_str()).enumerate());
+    refuse_duplicates(
+        at,
+        "name",
+        columns.iter().map(|column| column.name.as_str()).enumerate(),
+    );
     Some(Schema::new(columns))
 }
 
@@ -185,7 +199,11 @@ pub(crate) fn read_column(at: &Reader<'_>, columns: &Schema) -> Option<usize> {
     let name = at.text()?;
     let place = columns.place(name);
     if place.is_none() {
-        let known: Vec<&str> = columns.columns().iter().map(|column| column.name.as_str()).collect();
+        let known: Vec<&str> = columns
+            .columns()
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
         at.fault::<()>(
             "UNKNOWN_COLUMN",
             format!("the source has no column {name:?}; it has {}", known.join(", ")),
@@ -237,7 +255,10 @@ pub(crate) fn check_keys(at: &Reader<'_>, entity: &Entity, columns: &Schema) {
             Some(column) if column.kind != key.kind => at.add(crate::fault::Fault::new(
                 format!("{path}.type"),
                 "TYPE_MISMATCH",
-                format!("the source's column has type {}, the key {}", column.kind, key.kind),
+                format!(
+                    "the source's column has type {}, the key {}",
+                    column.kind, key.kind
+                ),
             )),
             Some(_) => {}
         }

@@ -22,7 +22,9 @@ impl Slacks {
     pub(crate) fn read(at: &Reader<'_>) -> Option<Self> {
         let head = at.key("head_slack_us").int(0, limits::HEAD_SLACK);
         let head_max = at.key("head_max").int(1, limits::HEAD_MAX);
-        let limit = at.key("state_limit_bytes").int(limits::STATE_BYTES.0, limits::STATE_BYTES.1);
+        let limit = at
+            .key("state_limit_bytes")
+            .int(limits::STATE_BYTES.0, limits::STATE_BYTES.1);
         Some(Self {
             head: head?,
             head_max: usize::try_from(head_max?).ok()?,

@@ -96,7 +96,13 @@ impl WindowView {
         let features = read_features(&at.key("features"), &source.columns)?;
         let (origin, slacks, back_slack) = (origin?, slacks?, back_slack?);
         let layout = Layout::new(&features, source.columns.columns(), origin);
-        check_size(at, &layout, &features, slacks, back_slack);
+        check_size(
+            at,
+            &layout,
+            &features,
+            slacks,
+            back_slack + source.future_tolerance,
+        );
         Some(Self {
             meaning,
             project: project?,
@@ -114,7 +120,8 @@ impl WindowView {
 
     /// The most bytes that the state of one entity may take, head and body.
     pub fn worst_case_bytes(&self) -> usize {
-        self.layout.worst_case_bytes(self.slacks, self.back_slack).total()
+        let back = self.back_slack + self.source.future_tolerance;
+        self.layout.worst_case_bytes(self.slacks, back).total()
     }
 
     /// The place of a feature in the declared order.
@@ -164,7 +171,11 @@ impl WindowFeature {
             let given = input.map_or("no column".to_owned(), |kind| format!("a {kind} column"));
             return at.key("column").fault(
                 "TYPE_MISMATCH",
-                format!("{} takes {}, not {given}", aggregation.name(), aggregation.takes()),
+                format!(
+                    "{} takes {}, not {given}",
+                    aggregation.name(),
+                    aggregation.takes()
+                ),
             );
         };
         let kind = kind?;
@@ -175,7 +186,15 @@ impl WindowFeature {
             );
         }
         let (window, hop) = edges?;
-        Some(Self { name: name?, aggregation, column, window, hop, bound: bound?, kind })
+        Some(Self {
+            name: name?,
+            aggregation,
+            column,
+            window,
+            hop,
+            bound: bound?,
+            kind,
+        })
     }
 }
 
@@ -228,8 +247,8 @@ fn read_bound(at: &Reader<'_>, aggregation: Aggregation) -> Option<Option<usize>
 }
 
 /// Refuses a view whose states could grow beyond its own limit, and names what is largest.
-fn check_size(at: &Reader<'_>, layout: &Layout, features: &[WindowFeature], slacks: Slacks, back_slack: i64) {
-    let size = layout.worst_case_bytes(slacks, back_slack);
+fn check_size(at: &Reader<'_>, layout: &Layout, features: &[WindowFeature], slacks: Slacks, back: i64) {
+    let size = layout.worst_case_bytes(slacks, back);
     if size.total() <= slacks.state_limit {
         return;
     }
@@ -237,11 +256,18 @@ fn check_size(at: &Reader<'_>, layout: &Layout, features: &[WindowFeature], slac
         .iter()
         .map(|feature| {
             let alone = Layout::of_one(feature, layout);
-            (alone.worst_case_bytes(slacks, back_slack).total(), feature.name.as_str())
+            (
+                alone.worst_case_bytes(slacks, back).total(),
+                feature.name.as_str(),
+            )
         })
         .collect();
     shares.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-    let blame: Vec<String> = shares.iter().take(3).map(|(bytes, name)| format!("{name} ({bytes})")).collect();
+    let blame: Vec<String> = shares
+        .iter()
+        .take(3)
+        .map(|(bytes, name)| format!("{name} ({bytes})"))
+        .collect();
     at.add(Fault::new(
         format!("{}.state_limit_bytes", at.path),
         "STATE_TOO_LARGE",

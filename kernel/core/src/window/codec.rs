@@ -1,0 +1,431 @@
+//! States as canonical bytes: the same events and horizons give the same bytes.
+//!
+//! Head: prefix and fold horizon (`crate::state`), tail horizons, newest times and cells, distinct values, head
+//! list, the mark of the body, open tiles. Body: a version, closed tiles. Tiles stand newest first, so that a
+//! read can stop at its oldest edge. A state that was never raised has everything in the head list.
+
+use super::cell::Cell;
+use super::layout::Layout;
+use super::newest::Newest;
+use super::slot::Accumulator;
+use super::state::{Event, EventPosition, Last, WindowState};
+use super::tails::Tails;
+use crate::bytes::{BytesError, Reader, Writer};
+use crate::definition::WindowView;
+use crate::state::{Prefix, StateError, read_start, write_start};
+use crate::time::floor_to_hop;
+
+const BODY_VERSION: u8 = 1;
+
+/// The mark of a body in its head: eight bytes of its hash.
+pub(super) type Mark = [u8; 8];
+
+/// A written state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The head with its prefix.
+    pub head: Vec<u8>,
+    /// The body; the same bytes as long as its mark stays.
+    pub body: Vec<u8>,
+}
+
+/// The mark that the head carries for a body; absent for the body without tiles, which need not be stored.
+pub(super) fn mark(body: &[u8]) -> Option<Mark> {
+    if body.len() <= 2 {
+        return None;
+    }
+    let mut mark = [0; 8];
+    mark.copy_from_slice(&blake3::hash(body).as_bytes()[..8]);
+    Some(mark)
+}
+
+impl WindowState {
+    /// The closed tiles.
+    pub fn write_body(&self, layout: &Layout) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.byte(BODY_VERSION);
+        self.write_tiles(layout, &mut writer, i64::MIN, self.closed(layout), None);
+        writer.bytes
+    }
+
+    /// Everything but the closed tiles, whose bytes are marked.
+    pub fn write_head(&self, layout: &Layout, prefix: &Prefix, body: &[u8]) -> Vec<u8> {
+        self.write_marked_head(layout, prefix, mark(body))
+    }
+
+    pub(super) fn write_marked_head(&self, layout: &Layout, prefix: &Prefix, body: Option<Mark>) -> Vec<u8> {
+        let mut writer = write_start(prefix, self.horizon());
+        if self.horizon().is_some() {
+            self.write_folded(layout, &mut writer);
+        }
+        self.write_events(&mut writer);
+        match body {
+            None => writer.byte(0),
+            Some(mark) => {
+                writer.byte(1);
+                writer.raw(&mark);
+            }
+        }
+        if self.horizon().is_some() {
+            let from = self.closed(layout);
+            self.write_tiles(layout, &mut writer, from, i64::MAX, Some(self.horizon));
+        }
+        writer.bytes
+    }
+
+    /// Both parts.
+    pub fn encode(&self, layout: &Layout, prefix: &Prefix) -> Encoded {
+        let body = self.write_body(layout);
+        Encoded {
+            head: self.write_head(layout, prefix, &body),
+            body,
+        }
+    }
+
+    fn write_folded(&self, layout: &Layout, writer: &mut Writer) {
+        for (window, low) in layout.windows.iter().zip(self.tails.lows()) {
+            if *low == i64::MIN {
+                writer.byte(0);
+            } else {
+                let most = window.lower_edge(self.horizon, layout.origin);
+                writer.varint(most.abs_diff(*low) / window.hop.unsigned_abs() + 1);
+            }
+        }
+        match self.newest {
+            None => writer.byte(0),
+            Some(t) => {
+                writer.byte(1);
+                writer.gap(self.horizon, t);
+            }
+        }
+        for last in &self.lasts {
+            match last {
+                None => writer.byte(0),
+                Some(last) => {
+                    writer.byte(1);
+                    writer.gap(self.horizon, last.t);
+                    writer.varint(last.position.epoch);
+                    writer.varint(last.position.offset);
+                    last.cell.write(writer);
+                }
+            }
+        }
+        for newest in &self.distincts {
+            newest.write(writer, self.horizon);
+        }
+    }
+
+    fn write_events(&self, writer: &mut Writer) {
+        writer.count(self.head.len());
+        let mut before = (self.horizon().unwrap_or(0), 0_i64);
+        for event in &self.head {
+            #[allow(clippy::cast_possible_wrap)] // offsets of brokers are signed
+            let offset = event.position.offset as i64;
+            writer.zigzag(event.t.wrapping_sub(before.0));
+            writer.varint(event.position.epoch);
+            writer.zigzag(offset.wrapping_sub(before.1));
+            for cell in &event.cells {
+                cell.write(writer);
+            }
+            before = (event.t, offset);
+        }
+    }
+
+    /// Tiles that begin in `[from, to)`, newest first; the first start is told relative to `anchor` or the origin.
+    fn write_tiles(&self, layout: &Layout, writer: &mut Writer, from: i64, to: i64, anchor: Option<i64>) {
+        if from >= to {
+            writer.count(0);
+            return;
+        }
+        let tiles = self.tiles.range(from..to);
+        writer.count(tiles.clone().count());
+        let finest = layout.hops.first().copied().unwrap_or(1);
+        let mut later: Option<i64> = None;
+        for (start, tile) in tiles.rev() {
+            match (later, anchor) {
+                (Some(later), _) => writer.gap(later.div_euclid(finest), start.div_euclid(finest)),
+                (None, Some(anchor)) => {
+                    let anchor = floor_to_hop(anchor, finest, layout.origin).unwrap_or(*start);
+                    writer.varint(anchor.abs_diff(*start) / finest.unsigned_abs());
+                }
+                (None, None) => writer.zigzag((start - layout.origin).div_euclid(finest)),
+            }
+            later = Some(*start);
+            for (place, slot) in layout.slots.iter().enumerate() {
+                if self.tails.holds(place, *start) {
+                    slot.kind.write(&tile[place], writer);
+                }
+            }
+        }
+    }
+
+    /// Reads a state back. Strict: any bytes but those that writing gives are refused.
+    pub fn decode(view: &WindowView, head: &[u8], body: Option<&[u8]>) -> Result<(Prefix, Self), StateError> {
+        let layout = &view.layout;
+        let mut open = Opened::read(layout, head)?;
+        let mut state = Self::new(view);
+        open.tiles(layout, |start, tile| {
+            state.tiles.insert(start, tile);
+        })?;
+        let closed = open.closed(layout);
+        Body::check(&open, body)?.tiles(layout, &open.tails, closed, |start, tile| {
+            state.tiles.insert(start, tile);
+        })?;
+        let Opened {
+            prefix,
+            horizon,
+            tails,
+            newest,
+            lasts,
+            distincts,
+            events,
+            ..
+        } = open;
+        state.horizon = horizon.unwrap_or(i64::MIN);
+        state.tails = tails;
+        state.newest = newest;
+        state.lasts = lasts;
+        state.distincts = distincts;
+        state.head = events;
+        Ok((prefix, state))
+    }
+}
+
+/// A head that was read up to its tiles.
+pub(super) struct Opened<'a> {
+    pub(super) prefix: Prefix,
+    pub(super) horizon: Option<i64>,
+    pub(super) tails: Tails,
+    pub(super) newest: Option<i64>,
+    pub(super) lasts: Box<[Option<Last>]>,
+    pub(super) distincts: Box<[Newest]>,
+    pub(super) events: Vec<Event>,
+    pub(super) mark: Option<Mark>,
+    rest: Reader<'a>,
+}
+
+impl<'a> Opened<'a> {
+    pub(super) fn read(layout: &Layout, head: &'a [u8]) -> Result<Self, StateError> {
+        let mut reader = Reader::new(head);
+        let (prefix, horizon) = read_start(&mut reader)?;
+        let mut open = Self {
+            prefix,
+            horizon,
+            tails: Tails::open(layout),
+            newest: None,
+            lasts: vec![None; layout.lasts.len()].into(),
+            distincts: vec![Newest::default(); layout.distincts.len()].into(),
+            events: Vec::new(),
+            mark: None,
+            rest: reader,
+        };
+        if let Some(horizon) = horizon {
+            open.read_folded(layout, horizon)?;
+        }
+        open.read_events(layout)?;
+        open.mark = if open.rest.flag()? {
+            Some(open.rest.array()?)
+        } else {
+            None
+        };
+        Ok(open)
+    }
+
+    fn read_folded(&mut self, layout: &Layout, horizon: i64) -> Result<(), StateError> {
+        let reader = &mut self.rest;
+        let mut lows = vec![i64::MIN; layout.windows.len()];
+        for (window, low) in layout.windows.iter().zip(&mut lows) {
+            let hops = reader.varint()?;
+            if hops > 0 {
+                let most = window.lower_edge(horizon, layout.origin);
+                let back = (hops - 1).checked_mul(window.hop.unsigned_abs());
+                *low = back
+                    .and_then(|back| most.checked_sub_unsigned(back))
+                    .ok_or(BytesError::NotCanonical)?;
+            }
+        }
+        self.tails = Tails::new(layout, lows.into());
+        let before = |reader: &mut Reader<'_>| {
+            let t = reader.before(horizon)?;
+            if t < horizon {
+                Ok(t)
+            } else {
+                Err(BytesError::NotCanonical)
+            }
+        };
+        if reader.flag()? {
+            self.newest = Some(before(reader)?);
+        }
+        for (last, column) in self.lasts.iter_mut().zip(&layout.lasts) {
+            if reader.flag()? {
+                let t = before(reader)?;
+                let position = EventPosition {
+                    epoch: reader.varint()?,
+                    offset: reader.varint()?,
+                };
+                let cell = Cell::read(reader, layout.columns[*column].kind)?;
+                *last = Some(Last { t, position, cell });
+            }
+        }
+        for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
+            let lowest = self.tails.lowest_of(&distinct.windows);
+            *newest = Newest::read(reader, horizon, lowest, distinct.kept)?;
+        }
+        Ok(())
+    }
+
+    fn read_events(&mut self, layout: &Layout) -> Result<(), StateError> {
+        let reader = &mut self.rest;
+        let count = reader.count()?;
+        let least = self.horizon.unwrap_or(i64::MIN);
+        let mut before = (self.horizon.unwrap_or(0), 0_i64);
+        self.events.reserve(count);
+        for _ in 0..count {
+            let t = before.0.wrapping_add(reader.zigzag()?);
+            let epoch = reader.varint()?;
+            let offset = before.1.wrapping_add(reader.zigzag()?);
+            let cells = layout
+                .columns
+                .iter()
+                .map(|column| Cell::read(reader, column.kind));
+            let cells = cells.collect::<Result<_, _>>()?;
+            #[allow(clippy::cast_sign_loss)] // written from an unsigned number
+            let event = Event {
+                t,
+                position: EventPosition {
+                    epoch,
+                    offset: offset as u64,
+                },
+                cells,
+            };
+            if t < least
+                || self
+                    .events
+                    .last()
+                    .is_some_and(|last| last.order() >= event.order())
+            {
+                return Err(BytesError::NotCanonical.into());
+            }
+            self.events.push(event);
+            before = (t, offset);
+        }
+        Ok(())
+    }
+
+    /// Where the body's tiles end.
+    pub(super) fn closed(&self, layout: &Layout) -> i64 {
+        let floor = |horizon| floor_to_hop(horizon, layout.closing, layout.origin).ok();
+        self.horizon.and_then(floor).unwrap_or(i64::MIN)
+    }
+
+    /// Reads the open tiles, newest first, and the end of the head.
+    pub(super) fn tiles(
+        &mut self,
+        layout: &Layout,
+        mut take: impl FnMut(i64, Box<[Accumulator]>),
+    ) -> Result<(), StateError> {
+        if let Some(horizon) = self.horizon {
+            let from = self.closed(layout);
+            let finest = layout.hops.first().copied().unwrap_or(1);
+            let anchor =
+                floor_to_hop(horizon, finest, layout.origin).map_err(|_| BytesError::NotCanonical)?;
+            let reader = &mut self.rest;
+            let first = |reader: &mut Reader<'_>| {
+                let hops = reader.varint()?.checked_mul(finest.unsigned_abs());
+                hops.and_then(|back| anchor.checked_sub_unsigned(back))
+                    .ok_or(BytesError::NotCanonical)
+            };
+            read_tiles(reader, layout, &self.tails, from..horizon, first, &mut take)?;
+        }
+        self.rest.end()?;
+        Ok(())
+    }
+}
+
+/// A body that its head refers to.
+pub(super) struct Body<'a> {
+    rest: Option<Reader<'a>>,
+}
+
+impl<'a> Body<'a> {
+    /// The body must be the one that the head was written with. A head without closed tiles has none, whatever
+    /// an older write left behind.
+    pub(super) fn check(open: &Opened<'_>, body: Option<&'a [u8]>) -> Result<Self, StateError> {
+        let Some(wanted) = open.mark else {
+            return Ok(Self { rest: None });
+        };
+        let bytes = body.ok_or(StateError::BodyMismatch)?;
+        if mark(bytes) != Some(wanted) {
+            return Err(StateError::BodyMismatch);
+        }
+        Ok(Self {
+            rest: Some(Reader::new(bytes)),
+        })
+    }
+
+    /// Reads the closed tiles, newest first, and the end of the body.
+    pub(super) fn tiles(
+        self,
+        layout: &Layout,
+        tails: &Tails,
+        closed: i64,
+        mut take: impl FnMut(i64, Box<[Accumulator]>),
+    ) -> Result<(), StateError> {
+        let Some(mut reader) = self.rest else {
+            return Ok(());
+        };
+        match reader.byte() {
+            Ok(BODY_VERSION) => {}
+            other => return Err(StateError::UnknownFormat { format: other.ok() }),
+        }
+        let finest = layout.hops.first().copied().unwrap_or(1);
+        let first = |reader: &mut Reader<'_>| {
+            let hops = reader.zigzag()?.checked_mul(finest);
+            hops.and_then(|hops| hops.checked_add(layout.origin))
+                .ok_or(BytesError::NotCanonical)
+        };
+        read_tiles(&mut reader, layout, tails, i64::MIN..closed, first, &mut take)?;
+        reader.end()?;
+        Ok(())
+    }
+}
+
+fn read_tiles(
+    reader: &mut Reader<'_>,
+    layout: &Layout,
+    tails: &Tails,
+    within: std::ops::Range<i64>,
+    first: impl Fn(&mut Reader<'_>) -> Result<i64, BytesError>,
+    take: &mut impl FnMut(i64, Box<[Accumulator]>),
+) -> Result<(), BytesError> {
+    let finest = layout.hops.first().copied().unwrap_or(1);
+    let count = reader.varint()?;
+    let mut later: Option<i64> = None;
+    for _ in 0..count {
+        let start = match later {
+            None => first(reader)?,
+            Some(later) => {
+                let hops = reader.varint()?.checked_mul(finest.unsigned_abs());
+                let start = hops.and_then(|hops| later.checked_sub_unsigned(hops));
+                start
+                    .filter(|start| *start < later)
+                    .ok_or(BytesError::NotCanonical)?
+            }
+        };
+        let placed = tails.tile_start(layout, start) == start && start >= tails.lowest();
+        if !within.contains(&start) || !placed {
+            return Err(BytesError::NotCanonical);
+        }
+        let slots = layout.slots.iter().enumerate();
+        let tile = slots.map(|(place, slot)| {
+            if tails.holds(place, start) {
+                slot.kind.read(reader, &layout.columns)
+            } else {
+                Ok(slot.kind.empty())
+            }
+        });
+        take(start, tile.collect::<Result<_, _>>()?);
+        later = Some(start);
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! What the state of one entity holds for a view: decided once from its features.
+//!
+//! Many features share one accumulator: `count(x)`, `avg(x)` and `stddev(x)` over three windows are one slot. A
+//! tile holds one accumulator per slot; distinct values and newest cells need no tiles, because every window that
+//! can be asked for ends after the fold horizon.
+
+use super::bounds::Window;
+use super::cell::{Cell, Identity};
+use super::slot::{Level, SlotKind};
+use crate::definition::{Aggregation, Slacks, WindowFeature};
+use crate::numbers::Scale;
+use crate::schema::Column;
+use crate::time::{HOUR, SECOND};
+use crate::value::Type;
+
+/// The layout of a view's states.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The instant from which hops are laid out.
+    pub origin: i64,
+    /// The different windows, in canonical order.
+    pub windows: Vec<Window>,
+    /// The different hops, finest first.
+    pub hops: Vec<i64>,
+    /// The hop at whose closing tiles go from the head to the body, and tail horizons are raised.
+    pub closing: i64,
+    /// The columns that events are kept with.
+    pub columns: Vec<KeptColumn>,
+    /// The accumulators of a tile.
+    pub slots: Vec<Slot>,
+    /// The distinct counts.
+    pub distincts: Vec<Distinct>,
+    /// The columns whose newest cell is kept (places in `columns`).
+    pub lasts: Vec<usize>,
+    /// How each feature is finished, in declared order.
+    pub features: Vec<Finish>,
+}
+
+/// A column of the source that some feature reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptColumn {
+    /// The place in the source's row.
+    pub place: usize,
+    /// The type.
+    pub kind: Type,
+    /// Whether a text is given back (`min`, `max`, `last`), so that it must be kept as it is.
+    pub keep_text: bool,
+}
+
+/// An accumulator that every tile holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// What it accumulates.
+    pub kind: SlotKind,
+    /// The windows that read it (places in `windows`): below the tail horizons of all of them it is dropped.
+    pub windows: Vec<usize>,
+}
+
+/// A distinct count of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distinct {
+    /// The place in `columns`.
+    pub column: usize,
+    /// How many newest values are kept: one more than the greatest bound.
+    pub kept: usize,
+    /// The windows that read it.
+    pub windows: Vec<usize>,
+}
+
+/// How a feature is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish {
+    /// The window (place in `windows`).
+    pub window: usize,
+    /// The slot that counts invalid inputs, if there can be any.
+    pub invalid: Option<usize>,
+    /// What is made of which part of the state.
+    pub how: How,
+}
+
+/// What a feature is made of; numbers are places in the layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the aggregations, each with its slot
+pub enum How {
+    Events { slot: usize },
+    Count { slot: usize },
+    Sum { slot: usize, scale: Scale },
+    Avg { slot: usize, scale: Scale },
+    Variance { slot: usize, scale: Scale },
+    Stddev { slot: usize, scale: Scale },
+    Extreme { slot: usize },
+    Distinct { distinct: usize, bound: usize },
+    Last { last: usize },
+    TimeSinceLast,
+}
+
+/// The most bytes of a state, by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Prefix, horizons, newest cells.
+    pub fixed: usize,
+    /// The head list.
+    pub head_list: usize,
+    /// Tiles of head and body.
+    pub tiles: usize,
+    /// Distinct values.
+    pub distinct: usize,
+}
+
+impl Size {
+    /// All parts.
+    pub fn total(&self) -> usize {
+        self.fixed + self.head_list + self.tiles + self.distinct
+    }
+}
+
+impl Layout {
+    /// The layout of these features over these source columns.
+    pub fn new(features: &[WindowFeature], columns: &[Column], origin: i64) -> Self {
+        let mut windows: Vec<Window> = features.iter().map(window_of).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        let mut hops: Vec<i64> = windows.iter().map(|window| window.hop).collect();
+        hops.sort_unstable();
+        hops.dedup();
+        let closing = hops.iter().rev().find(|hop| **hop <= HOUR).or(hops.first());
+        let mut layout = Self {
+            origin,
+            closing: closing.copied().unwrap_or(HOUR),
+            windows,
+            hops,
+            columns: Vec::new(),
+            slots: Vec::new(),
+            distincts: Vec::new(),
+            lasts: Vec::new(),
+            features: Vec::new(),
+        };
+        for feature in features {
+            let finish = layout.add(feature, columns);
+            layout.features.push(finish);
+        }
+        layout
+    }
+
+    /// The layout that one feature of a view would have alone, for telling how much it takes.
+    pub fn of_one(feature: &WindowFeature, of: &Self) -> Self {
+        let columns: Vec<Column> = (0..=feature.column.unwrap_or(0))
+            .map(|place| Column {
+                name: String::new(),
+                kind: of
+                    .columns
+                    .iter()
+                    .find(|kept| kept.place == place)
+                    .map_or(Type::Int64, |kept| kept.kind),
+                nullable: true,
+            })
+            .collect();
+        Self::new(std::slice::from_ref(feature), &columns, of.origin)
+    }
+
+    fn add(&mut self, feature: &WindowFeature, columns: &[Column]) -> Finish {
+        let window = self
+            .windows
+            .binary_search(&window_of(feature))
+            .unwrap_or_default();
+        let Some(place) = feature.column else {
+            let how = match feature.aggregation {
+                Aggregation::TimeSinceLast => How::TimeSinceLast,
+                _ => How::Events {
+                    slot: self.slot(SlotKind::Events, window),
+                },
+            };
+            return Finish {
+                window,
+                invalid: None,
+                how,
+            };
+        };
+        let kind = columns.get(place).map_or(Type::Int64, |column| column.kind);
+        let gives_back = matches!(
+            feature.aggregation,
+            Aggregation::Min | Aggregation::Max | Aggregation::Last
+        );
+        let column = self.column(place, kind, gives_back);
+        let scale = if kind == Type::Float64 {
+            Scale::Fixed
+        } else {
+            Scale::One
+        };
+        let moments = |layout: &mut Self, level| layout.moments(column, level, window);
+        let how = match feature.aggregation {
+            Aggregation::Count | Aggregation::TimeSinceLast => How::Count {
+                slot: moments(self, Level::Count),
+            },
+            Aggregation::Sum => How::Sum {
+                slot: moments(self, Level::Sum),
+                scale,
+            },
+            Aggregation::Avg => How::Avg {
+                slot: moments(self, Level::Sum),
+                scale,
+            },
+            Aggregation::Variance => How::Variance {
+                slot: moments(self, Level::Squares),
+                scale,
+            },
+            Aggregation::Stddev => How::Stddev {
+                slot: moments(self, Level::Squares),
+                scale,
+            },
+            Aggregation::Min => How::Extreme {
+                slot: self.slot(SlotKind::Min { column }, window),
+            },
+            Aggregation::Max => How::Extreme {
+                slot: self.slot(SlotKind::Max { column }, window),
+            },
+            Aggregation::CountDistinct => {
+                let bound = feature.bound.unwrap_or(1);
+                How::Distinct {
+                    distinct: self.distinct(column, bound, window),
+                    bound,
+                }
+            }
+            Aggregation::Last => How::Last {
+                last: self.last(column),
+            },
+        };
+        let invalid = match kind {
+            Type::Float64 => Some(self.slot(SlotKind::Invalid { column, kept: false }, window)),
+            Type::String if gives_back => Some(self.slot(SlotKind::Invalid { column, kept: true }, window)),
+            _ => None,
+        };
+        Finish { window, invalid, how }
+    }
+
+    fn column(&mut self, place: usize, kind: Type, keep_text: bool) -> usize {
+        if let Some(found) = self.columns.iter().position(|column| column.place == place) {
+            self.columns[found].keep_text |= keep_text;
+            return found;
+        }
+        self.columns.push(KeptColumn {
+            place,
+            kind,
+            keep_text,
+        });
+        self.columns.len() - 1
+    }
+
+    fn slot(&mut self, kind: SlotKind, window: usize) -> usize {
+        let found = self.slots.iter().position(|slot| slot.kind == kind);
+        let place = found.unwrap_or_else(|| {
+            self.slots.push(Slot {
+                kind,
+                windows: Vec::new(),
+            });
+            self.slots.len() - 1
+        });
+        insert_sorted(&mut self.slots[place].windows, window);
+        place
+    }
+
+    fn moments(&mut self, column: usize, level: Level, window: usize) -> usize {
+        let same = |slot: &Slot| matches!(slot.kind, SlotKind::Moments { column: own, .. } if own == column);
+        let Some(place) = self.slots.iter().position(same) else {
+            return self.slot(SlotKind::Moments { column, level }, window);
+        };
+        let slot = &mut self.slots[place];
+        if let SlotKind::Moments { level: own, .. } = &mut slot.kind {
+            *own = level.max(*own);
+        }
+        insert_sorted(&mut slot.windows, window);
+        place
+    }
+
+    fn distinct(&mut self, column: usize, bound: usize, window: usize) -> usize {
+        let found = self
+            .distincts
+            .iter()
+            .position(|distinct| distinct.column == column);
+        let place = found.unwrap_or_else(|| {
+            self.distincts.push(Distinct {
+                column,
+                kept: 0,
+                windows: Vec::new(),
+            });
+            self.distincts.len() - 1
+        });
+        let distinct = &mut self.distincts[place];
+        distinct.kept = distinct.kept.max(bound + 1);
+        insert_sorted(&mut distinct.windows, window);
+        place
+    }
+
+    fn last(&mut self, column: usize) -> usize {
+        let found = self.lasts.iter().position(|own| *own == column);
+        found.unwrap_or_else(|| {
+            self.lasts.push(column);
+            self.lasts.len() - 1
+        })
+    }
+
+    /// The longest time that any window looks back from a request, microseconds.
+    pub fn longest_reach(&self) -> i64 {
+        self.windows
+            .iter()
+            .map(|window| window.width + window.hop)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The most bytes that a state may take. `back` is how long before the writer's clock lower edges stay
+    /// answerable, with the tolerance for events from the future added.
+    pub fn worst_case_bytes(&self, slacks: Slacks, back: i64) -> Size {
+        let cells: usize = self
+            .columns
+            .iter()
+            .map(|column| Cell::longest(column.kind, column.keep_text))
+            .sum();
+        let last =
+            |column: &usize| 32 + Cell::longest(self.columns[*column].kind, self.columns[*column].keep_text);
+        let lasts: usize = self.lasts.iter().map(last).sum();
+        // Time, epoch and offset as varints of real magnitudes.
+        let event = 6 + 3 + 8 + cells;
+        let every_tile = self.tiles_within(i64::MAX, back) * 6;
+        let slot_bytes = |slot: &Slot| {
+            let reach = slot.windows.iter().map(|window| self.windows[*window]);
+            let reach = reach.map(|window| window.width + window.hop).max().unwrap_or(0);
+            self.tiles_within(reach.saturating_add(self.lag(back)), back) * slot.kind.longest(&self.columns)
+        };
+        let distinct: usize = self
+            .distincts
+            .iter()
+            .map(|distinct| 3 + distinct.kept * (Identity::LONGEST + 5))
+            .sum();
+        Size {
+            fixed: 64 + 11 * self.windows.len() + lasts,
+            head_list: slacks.head_max * event,
+            tiles: every_tile + self.slots.iter().map(slot_bytes).sum::<usize>(),
+            distinct,
+        }
+    }
+
+    /// How far tail horizons may stay behind what the fold horizon would allow.
+    fn lag(&self, back: i64) -> i64 {
+        back.saturating_add(self.closing).saturating_add(SECOND)
+    }
+
+    /// How many tiles there can be in the time from `reach` before the fold horizon.
+    fn tiles_within(&self, reach: i64, back: i64) -> usize {
+        if self.slots.is_empty() {
+            return 0;
+        }
+        let mut finer = 0_i64;
+        let mut tiles = 0_i64;
+        for hop in &self.hops {
+            let upto = self.windows.iter().filter(|window| window.hop <= *hop);
+            let widest = upto.map(|window| window.width).max().unwrap_or(0);
+            let span = widest
+                .saturating_add(*hop)
+                .saturating_add(self.lag(back))
+                .min(reach);
+            if span > finer {
+                tiles += (span - finer) / hop + 2;
+            }
+            // Tiles of this hop end at the latest where the shortest of these windows begins.
+            let shortest = self
+                .windows
+                .iter()
+                .filter(|window| window.hop <= *hop)
+                .map(|window| window.width)
+                .min();
+            finer = finer.max(shortest.unwrap_or(0));
+        }
+        usize::try_from(tiles).unwrap_or(usize::MAX / 1024)
+    }
+}
+
+fn window_of(feature: &WindowFeature) -> Window {
+    Window {
+        width: feature.window,
+        hop: feature.hop,
+    }
+}
+
+fn insert_sorted(places: &mut Vec<usize>, place: usize) {
+    if let Err(at) = places.binary_search(&place) {
+        places.insert(at, place);
+    }
+}

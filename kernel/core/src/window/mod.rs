@@ -1,0 +1,28 @@
+//! Windows: sliding aggregates over the events of an entity.
+//!
+//! `bounds` says which events a window sees; `layout` what a state must hold to answer all features of a view;
+//! `cell` and `slot` are the accumulators. `state` folds events and raises horizons (`tails`, `newest`), `codec`
+//! turns states into canonical bytes, `read` answers from them, `frame` answers straight from events. `sweep`
+//! finishes both.
+
+mod bounds;
+mod cell;
+mod codec;
+// mod frame;
+mod layout;
+mod newest;
+// mod partition;
+// #[cfg(test)]
+// mod properties;
+mod read;
+mod slot;
+mod state;
+mod sweep;
+mod tails;
+
+pub use bounds::{Window, entered, past};
+pub use cell::{Cell, LONGEST_TEXT};
+pub use codec::Encoded;
+pub use layout::{Layout, Size};
+pub use read::{Reading, read};
+pub use state::{Event, EventPosition, Folded, WindowState};

@@ -1,0 +1,232 @@
+//! Reading an answer from a state: the online half of the law.
+
+use super::bounds::past;
+use super::cell::{Cell, Identity};
+use super::codec::{Body, Opened};
+use super::layout::{Distinct, Layout};
+use super::newest::Newest;
+use super::state::{Event, Last, WindowState};
+use super::sweep::{Aside, Sweep};
+use super::tails::Tails;
+use crate::answer::Answer;
+use crate::definition::WindowView;
+use crate::state::{Position, StateError};
+use crate::status::Status;
+
+/// The answer of a view for one entity at one request time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// One per feature, in declared order.
+    pub answers: Vec<Answer>,
+    /// What was known; absent where there was no state.
+    pub position: Option<Position>,
+    /// The earliest request time that the state can answer; absent if it can answer any.
+    pub earliest: Option<i64>,
+}
+
+impl Reading {
+    /// Every feature without a value, for this reason.
+    pub fn without(status: Status, features: usize) -> Self {
+        Self {
+            answers: vec![Answer::without(status); features],
+            position: None,
+            earliest: None,
+        }
+    }
+}
+
+/// Reads a stored state as it is in the store: head and body, of one call. No head is the state of an entity
+/// without events: empty windows.
+///
+/// A request that the state cannot answer exactly gets [`Status::NotAnswerable`] and no value.
+pub fn read(
+    view: &WindowView,
+    head: Option<&[u8]>,
+    body: Option<&[u8]>,
+    request: i64,
+) -> Result<Reading, StateError> {
+    let layout = &view.layout;
+    let Some(head) = head else {
+        let answers = Sweep::new(layout, request).end(&Nothing);
+        return Ok(Reading {
+            answers,
+            position: None,
+            earliest: None,
+        });
+    };
+    let mut open = Opened::read(layout, head)?;
+    let body = Body::check(&open, body)?;
+    let position = Some(open.prefix.position);
+    let mut reading = Reading {
+        answers: Vec::new(),
+        position,
+        earliest: open.horizon,
+    };
+    if !is_answerable(layout, open.horizon, &open.tails, request) {
+        reading.answers = Reading::without(Status::NotAnswerable, layout.features.len()).answers;
+        return Ok(reading);
+    }
+    let closed = open.closed(layout);
+    let events = std::mem::take(&mut open.events);
+    let visible = visible(&events, request);
+    let folded = Folded {
+        newest: open.newest,
+        lasts: &std::mem::take(&mut open.lasts),
+        distincts: &std::mem::take(&mut open.distincts),
+    };
+    let aside = Asides::new(layout, visible, &folded);
+    let mut sweep = Sweep::new(layout, request);
+    sweep_events(&mut sweep, visible, &aside);
+    open.tiles(layout, |start, tile| {
+        if sweep.reach(start, &aside) {
+            sweep.merge(&tile);
+        }
+    })?;
+    body.tiles(layout, &open.tails, closed, |start, tile| {
+        if sweep.reach(start, &aside) {
+            sweep.merge(&tile);
+        }
+    })?;
+    reading.answers = sweep.end(&aside);
+    Ok(reading)
+}
+
+impl WindowState {
+    /// The answer at a request time; `None` if the state cannot answer it exactly.
+    pub fn answer(&self, view: &WindowView, request: i64) -> Option<Vec<Answer>> {
+        let layout = &view.layout;
+        if !is_answerable(layout, self.horizon(), &self.tails, request) {
+            return None;
+        }
+        let visible = visible(&self.head, request);
+        let folded = Folded {
+            newest: self.newest,
+            lasts: &self.lasts,
+            distincts: &self.distincts,
+        };
+        let aside = Asides::new(layout, visible, &folded);
+        let mut sweep = Sweep::new(layout, request);
+        sweep_events(&mut sweep, visible, &aside);
+        for (start, tile) in self.tiles.iter().rev() {
+            if !sweep.reach(*start, &aside) {
+                break;
+            }
+            sweep.merge(tile);
+        }
+        Some(sweep.end(&aside))
+    }
+}
+
+/// A request is answerable iff it is not before the fold horizon and no window begins before its tail horizon.
+fn is_answerable(layout: &Layout, horizon: Option<i64>, tails: &Tails, request: i64) -> bool {
+    let windows = layout.windows.iter().zip(tails.lows());
+    horizon.is_none_or(|horizon| request >= horizon)
+        && windows
+            .into_iter()
+            .all(|(window, low)| window.lower_edge(request, layout.origin) >= *low)
+}
+
+/// The events of a head list that the request can see.
+fn visible(head: &[Event], request: i64) -> &[Event] {
+    &head[..head.partition_point(|event| past(request, event.t))]
+}
+
+fn sweep_events(sweep: &mut Sweep<'_>, events: &[Event], aside: &impl Aside) {
+    for event in events.iter().rev() {
+        if !sweep.reach(event.t, aside) {
+            break;
+        }
+        sweep.insert(&event.cells);
+    }
+}
+
+/// No events at all.
+struct Nothing;
+
+impl Aside for Nothing {
+    fn newest(&self) -> Option<i64> {
+        None
+    }
+
+    fn last(&self, _: usize) -> Option<(i64, &Cell)> {
+        None
+    }
+
+    fn distinct(&self, _: usize, _: i64) -> usize {
+        0
+    }
+}
+
+/// What a state knows of its folded events besides tiles.
+struct Folded<'s> {
+    newest: Option<i64>,
+    lasts: &'s [Option<Last>],
+    distincts: &'s [Newest],
+}
+
+/// Newest times and cells over visible and folded events.
+struct Asides<'s> {
+    newest: Option<i64>,
+    lasts: Vec<Option<(i64, &'s Cell)>>,
+    /// Per distinct count, the newest times of the values, latest first.
+    distincts: Vec<Vec<i64>>,
+}
+
+impl<'s> Asides<'s> {
+    fn new(layout: &Layout, visible: &'s [Event], folded: &Folded<'s>) -> Self {
+        let last = |(column, folded): (&usize, &'s Option<Last>)| {
+            let newest = visible
+                .iter()
+                .rev()
+                .find(|event| !event.cells[*column].is_invalid(true));
+            let newest = newest.map(|event| (event.t, &event.cells[*column]));
+            newest.or_else(|| folded.as_ref().map(|last| (last.t, &last.cell)))
+        };
+        let distinct =
+            |(distinct, folded): (&Distinct, &Newest)| newest_times(visible, distinct.column, folded);
+        Self {
+            newest: visible.last().map(|event| event.t).or(folded.newest),
+            lasts: layout.lasts.iter().zip(folded.lasts).map(last).collect(),
+            distincts: layout
+                .distincts
+                .iter()
+                .zip(folded.distincts)
+                .map(distinct)
+                .collect(),
+        }
+    }
+}
+
+/// The newest time of each value, latest first: folded events are older than visible ones.
+fn newest_times(visible: &[Event], column: usize, folded: &Newest) -> Vec<i64> {
+    let mut seen: Vec<Identity> = Vec::new();
+    let mut times = Vec::with_capacity(folded.entries().len());
+    for event in visible.iter().rev() {
+        if let Some(identity) = event.cells[column].identity() {
+            if !seen.contains(&identity) {
+                seen.push(identity);
+                times.push(event.t);
+            }
+        }
+    }
+    let older = folded
+        .entries()
+        .iter()
+        .filter(|(_, identity)| !seen.contains(identity));
+    times.extend(older.map(|(t, _)| *t));
+    times
+}
+
+impl Aside for Asides<'_> {
+    fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    fn last(&self, last: usize) -> Option<(i64, &Cell)> {
+        self.lasts[last]
+    }
+
+    fn distinct(&self, distinct: usize, edge: i64) -> usize {
+        self.distincts[distinct].partition_point(|t| super::bounds::entered(edge, *t))
+    }
+}

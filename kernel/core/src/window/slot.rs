@@ -1,0 +1,209 @@
+//! The accumulators: insert, merge, write, read. All of them are commutative and associative.
+
+use std::cmp::Ordering;
+
+use super::cell::Cell;
+use super::layout::KeptColumn;
+use crate::bytes::{BytesError, Reader, Writer};
+use crate::numbers::{MOST_EVENTS, Moments};
+
+/// What a slot accumulates; columns are places in the layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotKind {
+    /// How many events.
+    Events,
+    /// Moments of a column, as far as features need them.
+    Moments {
+        /// The column.
+        column: usize,
+        /// How far.
+        level: Level,
+    },
+    /// How many cells were skipped as invalid.
+    Invalid {
+        /// The column.
+        column: usize,
+        /// Whether the features give the cell back, so that a text too long to keep is invalid.
+        kept: bool,
+    },
+    /// The least cell.
+    Min {
+        /// The column.
+        column: usize,
+    },
+    /// The greatest cell.
+    Max {
+        /// The column.
+        column: usize,
+    },
+}
+
+/// How many moments are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The count.
+    Count,
+    /// Count and sum.
+    Sum,
+    /// Count, sum and sum of squares.
+    Squares,
+}
+
+/// What a slot has accumulated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Accumulator {
+    /// Of [`SlotKind::Events`] and [`SlotKind::Invalid`].
+    Count(u64),
+    /// Of [`SlotKind::Moments`].
+    Moments(Moments),
+    /// Of [`SlotKind::Min`] and [`SlotKind::Max`]; [`Cell::Null`] over nothing.
+    Extreme(Cell),
+}
+
+impl SlotKind {
+    /// The accumulator of no events.
+    pub fn empty(&self) -> Accumulator {
+        match self {
+            Self::Events | Self::Invalid { .. } => Accumulator::Count(0),
+            Self::Moments { .. } => Accumulator::Moments(Moments::default()),
+            Self::Min { .. } | Self::Max { .. } => Accumulator::Extreme(Cell::Null),
+        }
+    }
+
+    /// Adds an event.
+    pub fn insert(&self, into: &mut Accumulator, cells: &[Cell]) {
+        match (self, into) {
+            (Self::Events, Accumulator::Count(count)) => *count += 1,
+            (Self::Invalid { column, kept }, Accumulator::Count(count)) => {
+                *count += u64::from(cells[*column].is_invalid(*kept));
+            }
+            (Self::Moments { column, level }, Accumulator::Moments(moments)) => {
+                insert_moments(moments, *level, &cells[*column]);
+            }
+            (Self::Min { column }, Accumulator::Extreme(least)) => {
+                replace(least, &cells[*column], Ordering::Less);
+            }
+            (Self::Max { column }, Accumulator::Extreme(greatest)) => {
+                replace(greatest, &cells[*column], Ordering::Greater);
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds all events of another accumulator of this slot.
+    pub fn merge(&self, into: &mut Accumulator, other: &Accumulator) {
+        match (into, other) {
+            (Accumulator::Count(count), Accumulator::Count(other)) => *count = count.wrapping_add(*other),
+            (Accumulator::Moments(moments), Accumulator::Moments(other)) => moments.merge(other),
+            (Accumulator::Extreme(extreme), Accumulator::Extreme(other)) => {
+                let wanted = if matches!(self, Self::Min { .. }) {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                };
+                replace(extreme, other, wanted);
+            }
+            _ => {}
+        }
+    }
+
+    /// The most bytes that writing takes, for real numbers of events (below 2^48).
+    pub(super) fn longest(&self, columns: &[KeptColumn]) -> usize {
+        match self {
+            Self::Events | Self::Invalid { .. } => 7,
+            Self::Moments {
+                level: Level::Count, ..
+            } => 7,
+            Self::Moments {
+                level: Level::Sum, ..
+            } => 7 + 24,
+            Self::Moments {
+                level: Level::Squares,
+                ..
+            } => 7 + 24 + 40,
+            Self::Min { column } | Self::Max { column } => {
+                Cell::longest(columns[*column].kind, columns[*column].keep_text)
+            }
+        }
+    }
+
+    pub(super) fn write(&self, accumulator: &Accumulator, writer: &mut Writer) {
+        match accumulator {
+            Accumulator::Count(count) => writer.varint(*count),
+            Accumulator::Moments(moments) => {
+                writer.varint(moments.count);
+                let Self::Moments { level, .. } = self else { return };
+                if moments.count > 0 && *level >= Level::Sum {
+                    writer.wide(&moments.sum.magnitude(), moments.sum.is_negative());
+                }
+                if moments.count > 0 && *level >= Level::Squares {
+                    writer.wide(&moments.squares, false);
+                }
+            }
+            Accumulator::Extreme(cell) => cell.write(writer),
+        }
+    }
+
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        columns: &[KeptColumn],
+    ) -> Result<Accumulator, BytesError> {
+        match self {
+            Self::Events | Self::Invalid { .. } => reader.varint_up_to(MOST_EVENTS).map(Accumulator::Count),
+            Self::Moments { level, .. } => read_moments(reader, *level).map(Accumulator::Moments),
+            Self::Min { column } | Self::Max { column } => {
+                let cell = Cell::read(reader, columns[*column].kind)?;
+                if cell.is_ordered() || cell == Cell::Null {
+                    Ok(Accumulator::Extreme(cell))
+                } else {
+                    Err(BytesError::NotCanonical)
+                }
+            }
+        }
+    }
+}
+
+fn insert_moments(moments: &mut Moments, level: Level, cell: &Cell) {
+    if level == Level::Count {
+        if cell.is_counted() {
+            moments.insert_count();
+        }
+        return;
+    }
+    match (cell.units(), level) {
+        (Some(units), Level::Squares) => moments.insert_with_square(units),
+        (Some(units), _) => moments.insert(units),
+        // A count of a column of texts never stands beside a sum of it.
+        (None, _) => {}
+    }
+}
+
+/// Takes the cell if it may stand in an extreme and comes before (or after) the one that stands there.
+fn replace(extreme: &mut Cell, cell: &Cell, wanted: Ordering) {
+    if cell.is_ordered() && (*extreme == Cell::Null || cell.order(extreme) == wanted) {
+        *extreme = cell.clone();
+    }
+}
+
+fn read_moments(reader: &mut Reader<'_>, level: Level) -> Result<Moments, BytesError> {
+    let mut moments = Moments {
+        count: reader.varint_up_to(MOST_EVENTS)?,
+        ..Moments::default()
+    };
+    if moments.count > 0 && level >= Level::Sum {
+        let (magnitude, negative) = reader.wide::<3>()?;
+        if magnitude.is_negative() {
+            return Err(BytesError::NotCanonical);
+        }
+        moments.sum = if negative { magnitude.negated() } else { magnitude };
+    }
+    if moments.count > 0 && level >= Level::Squares {
+        let (squares, negative) = reader.wide::<5>()?;
+        if negative {
+            return Err(BytesError::NotCanonical);
+        }
+        moments.squares = squares;
+    }
+    Ok(moments)
+}

@@ -1,0 +1,280 @@
+//! The state of one entity: events fold into it in any order, horizons rise, bytes follow.
+
+use std::collections::BTreeMap;
+
+use super::cell::Cell;
+use super::layout::Layout;
+use super::newest::Newest;
+use super::slot::Accumulator;
+use super::tails::Tails;
+use crate::definition::WindowView;
+use crate::time::floor_to_hop;
+use crate::value::Value;
+
+/// Where an event stands in its input log: breaks ties between events of one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventPosition {
+    /// The epoch of the log.
+    pub epoch: u64,
+    /// The offset in the partition that holds the entity in this epoch.
+    pub offset: u64,
+}
+
+/// An event as far as the view needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When it happened, microseconds.
+    pub t: i64,
+    /// Where it stands in the log.
+    pub position: EventPosition,
+    /// One cell per kept column of the layout.
+    pub cells: Box<[Cell]>,
+}
+
+impl Event {
+    /// The event of a source row.
+    pub fn of(layout: &Layout, t: i64, position: EventPosition, row: &[Value]) -> Self {
+        let cells = layout
+            .columns
+            .iter()
+            .map(|column| Cell::of(&row[column.place], column.keep_text))
+            .collect();
+        Self { t, position, cells }
+    }
+
+    /// What events are ordered by.
+    pub(crate) fn order(&self) -> (i64, EventPosition) {
+        (self.t, self.position)
+    }
+}
+
+/// Where a folded event went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folded {
+    /// It is kept apart, exactly.
+    Head,
+    /// Late: folded into the tile of its time.
+    Tile,
+    /// Later than any answerable request can see: nothing to fold.
+    BelowHorizon,
+}
+
+/// The newest valid cell of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Last {
+    pub(super) t: i64,
+    pub(super) position: EventPosition,
+    pub(super) cell: Cell,
+}
+
+/// The state of one entity in a window view.
+///
+/// It is a pure function of its events and horizons. `i64::MIN` as fold horizon: never raised, so every event is
+/// kept apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowState {
+    /// Events before this are folded; the earliest answerable request.
+    pub(super) horizon: i64,
+    pub(super) tails: Tails,
+    /// Events at or after the horizon, by (t, position).
+    pub(super) head: Vec<Event>,
+    /// By start: one accumulator per slot.
+    pub(super) tiles: BTreeMap<i64, Box<[Accumulator]>>,
+    /// One per distinct count.
+    pub(super) distincts: Box<[Newest]>,
+    /// One per last column.
+    pub(super) lasts: Box<[Option<Last>]>,
+    /// The time of the newest folded event.
+    pub(super) newest: Option<i64>,
+    /// Whether closed tiles may differ from those last written.
+    pub(super) body_touched: bool,
+}
+
+impl WindowState {
+    /// The state of an entity without events.
+    pub fn new(view: &WindowView) -> Self {
+        let layout = &view.layout;
+        Self {
+            horizon: i64::MIN,
+            tails: Tails::open(layout),
+            head: Vec::new(),
+            tiles: BTreeMap::new(),
+            distincts: vec![Newest::default(); layout.distincts.len()].into(),
+            lasts: vec![None; layout.lasts.len()].into(),
+            newest: None,
+            body_touched: false,
+        }
+    }
+
+    /// The fold horizon, if it was ever raised.
+    pub fn horizon(&self) -> Option<i64> {
+        (self.horizon > i64::MIN).then_some(self.horizon)
+    }
+
+    /// Where closed tiles end: what begins before lies in the body.
+    pub(super) fn closed(&self, layout: &Layout) -> i64 {
+        if self.horizon == i64::MIN {
+            return i64::MIN;
+        }
+        floor_to_hop(self.horizon, layout.closing, layout.origin).unwrap_or(i64::MIN)
+    }
+
+    /// The time of the newest event, if there was any.
+    pub fn newest_event(&self) -> Option<i64> {
+        self.head.last().map(|event| event.t).or(self.newest)
+    }
+
+    /// Folds an event that is not in the state yet and that passes the view's filter.
+    pub fn fold(&mut self, view: &WindowView, event: Event) -> Folded {
+        if event.t >= self.horizon {
+            let at = self.head.partition_point(|own| own.order() <= event.order());
+            self.head.insert(at, event);
+            return Folded::Head;
+        }
+        self.fold_below(&view.layout, &event)
+    }
+
+    fn fold_below(&mut self, layout: &Layout, event: &Event) -> Folded {
+        self.newest = self.newest.max(Some(event.t));
+        for (last, column) in self.lasts.iter_mut().zip(&layout.lasts) {
+            let cell = &event.cells[*column];
+            let newer = last
+                .as_ref()
+                .is_none_or(|own| (own.t, own.position) < event.order());
+            if newer && !cell.is_invalid(true) {
+                *last = Some(Last {
+                    t: event.t,
+                    position: event.position,
+                    cell: cell.clone(),
+                });
+            }
+        }
+        if event.t < self.tails.lowest() {
+            return Folded::BelowHorizon;
+        }
+        for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
+            if event.t < self.tails.lowest_of(&distinct.windows) {
+                continue;
+            }
+            if let Some(identity) = event.cells[distinct.column].identity() {
+                newest.insert(event.t, identity, distinct.kept);
+            }
+        }
+        if layout.slots.is_empty() {
+            return Folded::Tile;
+        }
+        let start = self.tails.tile_start(layout, event.t);
+        self.body_touched |= start < self.closed(layout);
+        let tile = self.tiles.entry(start).or_insert_with(|| empty_tile(layout));
+        for (place, slot) in layout.slots.iter().enumerate() {
+            if self.tails.holds(place, start) {
+                slot.kind.insert(&mut tile[place], &event.cells);
+            }
+        }
+        Folded::Tile
+    }
+
+    /// Raises the horizons as far as the writer's clock allows: the fold horizon to `clock - head_slack`, and
+    /// beyond that only where the head list exceeds `head_max`; the tail horizons, whenever a closing hop ends,
+    /// to the lower edges at `clock - back_slack`.
+    pub fn raise(&mut self, view: &WindowView, clock: i64) {
+        let slacks = view.slacks;
+        let mut horizon = clock.saturating_sub(slacks.head);
+        if self.head.len() > slacks.head_max {
+            let full = &self.head[self.head.len() - slacks.head_max - 1];
+            horizon = horizon.max(full.t.saturating_add(1));
+        }
+        if horizon > self.horizon {
+            self.raise_to(view, horizon, clock.saturating_sub(view.back_slack));
+        }
+    }
+
+    /// Raises the fold horizon to `horizon`, and tail horizons so that every request from `back` on keeps its
+    /// lower edges.
+    pub(super) fn raise_to(&mut self, view: &WindowView, horizon: i64, back: i64) {
+        let layout = &view.layout;
+        let closed = self.closed(layout);
+        let folded = self.head.partition_point(|event| event.t < horizon);
+        let rest = self.head.split_off(folded);
+        let below = std::mem::replace(&mut self.head, rest);
+        self.horizon = horizon;
+        for event in &below {
+            self.fold_below(layout, event);
+        }
+        if self.closed(layout) > closed {
+            self.body_touched = true;
+            self.raise_tails(layout, back);
+        }
+    }
+
+    fn raise_tails(&mut self, layout: &Layout, back: i64) {
+        let raised = layout.windows.iter().zip(self.tails.lows()).map(|(window, low)| {
+            let edge = window.lower_edge(back, layout.origin);
+            // A request at the fold horizon must keep its lower edge too.
+            let most = window.lower_edge(self.horizon, layout.origin);
+            edge.min(most).max(*low)
+        });
+        let tails = Tails::new(layout, raised.collect());
+        if tails != self.tails {
+            self.tails = tails;
+            self.coarsen(layout);
+        }
+    }
+
+    /// Gives every tile the width that the horizons ask for, and drops what no answerable request can see.
+    fn coarsen(&mut self, layout: &Layout) {
+        let tiles = std::mem::take(&mut self.tiles);
+        for (start, tile) in tiles {
+            if start < self.tails.lowest() {
+                continue;
+            }
+            let start = self.tails.tile_start(layout, start);
+            let into = self.tiles.entry(start).or_insert_with(|| empty_tile(layout));
+            for (place, slot) in layout.slots.iter().enumerate() {
+                if self.tails.holds(place, start) {
+                    slot.kind.merge(&mut into[place], &tile[place]);
+                }
+            }
+        }
+        for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
+            newest.drop_before(self.tails.lowest_of(&distinct.windows));
+        }
+    }
+
+    /// Until when the state matters, as an instant of event time: after it every answerable request sees empty
+    /// windows. Absent while there are no events.
+    pub fn outlived_at(&self, view: &WindowView) -> Option<i64> {
+        let span = view.layout.longest_reach() + view.source.future_tolerance + view.back_slack + SLACK;
+        self.newest_event().map(|t| t.saturating_add(span))
+    }
+
+    /// About how much memory the state takes, in bytes.
+    pub fn memory(&self) -> usize {
+        let cells = self
+            .head
+            .first()
+            .map_or(0, |event| event.cells.len() * size_of::<Cell>());
+        let tile = self
+            .tiles
+            .values()
+            .next()
+            .map_or(0, |tile| tile.len() * size_of::<Accumulator>());
+        let distinct: usize = self
+            .distincts
+            .iter()
+            .map(|newest| newest.entries().len() * 32)
+            .sum();
+        size_of::<Self>()
+            + self.head.len() * (size_of::<Event>() + cells)
+            + self.tiles.len() * (32 + tile)
+            + self.lasts.len() * size_of::<Option<Last>>()
+            + distinct
+    }
+}
+
+/// Added to an expiry for clocks that disagree.
+const SLACK: i64 = crate::time::HOUR;
+
+fn empty_tile(layout: &Layout) -> Box<[Accumulator]> {
+    layout.slots.iter().map(|slot| slot.kind.empty()).collect()
+}
