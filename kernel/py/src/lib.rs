@@ -2,6 +2,11 @@
 //!
 //! It converts arguments, calls the core crate, and turns its errors into Python exceptions.
 
+mod arrow;
+mod columns;
+mod errors;
+mod expression;
+
 use pyo3::prelude::*;
 
 /// The compiled half of `skewless_kernel`.
@@ -13,6 +18,9 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::errors::register(module)?;
+        crate::expression::register(module)?;
+        module.add_class::<crate::arrow::ArrowBatch>()?;
         module.add("SEMANTICS_REVISION", skewless_core::SEMANTICS_REVISION)?;
         module.add("__build__", env!("SKEWLESS_KERNEL_BUILD"))
     }

@@ -1,0 +1,63 @@
+//! The exceptions of the door. One function per error of the core crate turns it into its class.
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use skewless_core::fault::Fault;
+
+create_exception!(
+    skewless_kernel,
+    KernelError,
+    PyException,
+    "The base of what the kernel refuses."
+);
+create_exception!(
+    skewless_kernel,
+    DefinitionError,
+    KernelError,
+    "A definition or an expression has faults; `faults` lists (JSON path, reason, message)."
+);
+create_exception!(
+    skewless_kernel,
+    StateError,
+    KernelError,
+    "A stored state or a token could not be read."
+);
+create_exception!(
+    skewless_kernel,
+    InputError,
+    KernelError,
+    "Rows do not have the columns or types that were asked for."
+);
+
+impl InputError {
+    /// What Arrow refused.
+    // By value: it is the argument of `map_err`.
+    #[allow(clippy::needless_pass_by_value)]
+    pub(crate) fn of_arrow(error: arrow_schema::ArrowError) -> PyErr {
+        Self::new_err(error.to_string())
+    }
+}
+
+/// All faults of a definition as one exception.
+pub(crate) fn definition_error(py: Python<'_>, faults: &[Fault]) -> PyErr {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let error = DefinitionError::new_err(lines.join("\n"));
+    let listed: Vec<(&str, &str, &str)> = faults
+        .iter()
+        .map(|fault| (fault.path.as_str(), fault.reason, fault.message.as_str()))
+        .collect();
+    match error.value(py).setattr("faults", listed) {
+        Ok(()) => error,
+        Err(other) => other,
+    }
+}
+
+/// Adds the classes to the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("KernelError", py.get_type::<KernelError>())?;
+    module.add("DefinitionError", py.get_type::<DefinitionError>())?;
+    module.add("StateError", py.get_type::<StateError>())?;
+    module.add("InputError", py.get_type::<InputError>())
+}
