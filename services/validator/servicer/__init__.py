@@ -1,0 +1,1 @@
+"""The doors through which the validator is asked: gRPC and Prometheus."""
