@@ -16,6 +16,7 @@ from tests.oracle.cells import Value
 from tests.oracle.rounding import INT64_MAX, INT64_MIN, to_double
 
 DEFAULT_TOLERANCE = 5_000_000
+FIRST_INSTANT, LAST_INSTANT = -62_135_596_800_000_000, 253_402_300_799_999_999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,9 +54,18 @@ def judge(
 ) -> Verdict:
     """V2 and V3 for a JSON record with its append time in microseconds."""
     try:
-        record = json.loads(payload.decode(), parse_constant=_no_constant)
-        if not isinstance(record, dict):
+        declared = {event_time, *(c.name for c in columns)}
+        record = json.loads(
+            payload.decode(),
+            parse_constant=_no_constant,
+            object_pairs_hook=lambda pairs: pairs,
+        )
+        if not isinstance(record, list) or payload.lstrip()[:1] != b"{":
             return MALFORMED
+        members = [name for name, _ in record if name in declared]
+        if len(members) != len(set(members)):
+            return MALFORMED
+        record = dict(record)
         row = {c.name: cell(record.get(c.name), c) for c in columns if c.name != event_time}
         t = cell(record.get(event_time), Column(event_time, "timestamp", nullable=False))
     except (ValueError, _MalformedError):
@@ -81,29 +91,46 @@ def _typed(raw: object, kind: str) -> Value:
     if isinstance(raw, bool):
         return raw if kind == "bool" else None
     if isinstance(raw, str):
-        return instant(raw) if kind == "timestamp" else raw if kind == "string" else None
-    if isinstance(raw, int) and kind in {"int64", "timestamp"}:
+        return _in_years(instant(raw)) if kind == "timestamp" else raw if kind == "string" else None
+    if isinstance(raw, int) and kind == "timestamp":
+        return _in_years(raw)
+    if isinstance(raw, int) and kind == "int64":
         return raw if INT64_MIN <= raw <= INT64_MAX else None
     if isinstance(raw, int | float) and kind == "float64":
         return to_double(Fraction(raw)) if math.isfinite(raw) else None
     return None
 
 
+def _in_years(t: int) -> int | None:
+    """V8: the years 1 to 9999."""
+    return t if FIRST_INSTANT <= t <= LAST_INSTANT else None
+
+
 _INSTANT = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?([Zz]|[+-]\d\d:\d\d)",
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d:[0-5]\d:[0-5]\d|2[0-3]:[0-5]\d:[0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
 
 
 def instant(text: str) -> int:
-    """T1: microseconds of a date and time with a zone."""
+    """V8: microseconds of a date and time with a zone; the year 0 has no instants."""
     parts = _INSTANT.fullmatch(text)
     if parts is None:
         raise _MalformedError
     day, time, fraction, zone = parts.groups()
-    zone = "+00:00" if zone in "Zz" else zone
-    whole = datetime.fromisoformat(f"{day}T{time}{zone}") - _EPOCH
-    return whole // timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0"))
+    local = datetime.fromisoformat(f"{day}T{time}+00:00") - _EPOCH
+    micros = local // timedelta(microseconds=1) + int((fraction or "0")[:6].ljust(6, "0"))
+    return micros - _offset(zone) * 60_000_000
+
+
+def _offset(zone: str) -> int:
+    """Minutes east of UTC."""
+    if zone in {"Z", "z"}:
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:
+        raise _MalformedError
+    return (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
 
 
 def _no_constant(name: str) -> NoReturn:

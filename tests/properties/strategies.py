@@ -163,10 +163,14 @@ def stream_cases(draw: st.DrawFn, specs: st.SearchStrategy[Any]) -> StreamCase:
 _KEEP = {"op": "call", "fn": "not", "args": [{"op": "col", "name": "b"}]}
 
 
-def closed(case: StreamCase) -> StreamCase:
-    """The case with one more record for each key at the end, so that the last flush writes every state."""
+def closed(case: StreamCase, later: int = 0) -> StreamCase:
+    """The case with one more record for each key, so that the last flush writes every state.
+
+    When they are much `later` every horizon moves once more, and is then the same for two writers whatever
+    their clocks had seen on the way.
+    """
     last = case.records[-1]
-    wall = max(r.append_time for r in case.records)
+    wall = max(r.append_time for r in case.records) + later
     end = tuple(
         Record(
             Position(1, 0, last.position.offset + 1 + n),
