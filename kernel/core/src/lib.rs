@@ -9,11 +9,15 @@ pub mod definition;
 pub mod expr;
 pub mod fault;
 pub mod keys;
+pub mod latest;
 pub mod numbers;
+pub mod ondemand;
+pub mod plan;
 pub mod schema;
 pub mod state;
 pub mod status;
 pub mod time;
+pub mod token;
 pub mod value;
 pub mod window;
 
