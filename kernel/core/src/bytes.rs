@@ -197,12 +197,6 @@ impl<'a> Reader<'a> {
         later.checked_sub_unsigned(gap).ok_or(BytesError::NotCanonical)
     }
 
-    /// A time so much after `earlier`.
-    pub(crate) fn after(&mut self, earlier: i64) -> Result<i64, BytesError> {
-        let gap = self.varint()?;
-        earlier.checked_add_unsigned(gap).ok_or(BytesError::NotCanonical)
-    }
-
     /// A length, at most so much, and the bytes.
     pub(crate) fn text(&mut self, longest: usize) -> Result<&'a [u8], BytesError> {
         let length = self.count()?;

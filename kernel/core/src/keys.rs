@@ -45,7 +45,10 @@ impl fmt::Display for KeyError {
                  use a shorter key"
             ),
             Self::BadVersion { version } => {
-                write!(f, "{version:?} is no version; write MAJOR.MINOR.PATCH, for instance 1.0.0")
+                write!(
+                    f,
+                    "{version:?} is no version; write MAJOR.MINOR.PATCH, for instance 1.0.0"
+                )
             }
             Self::NoPartitions => f.write_str("a log has at least one partition"),
         }
@@ -70,7 +73,10 @@ pub fn entity_id(parts: &[KeyPart<'_>]) -> Result<String, KeyError> {
                 id.push_str(&integer.to_string());
             }
             KeyPart::Text(text) if text.len() > LONGEST_PART => {
-                return Err(KeyError::PartTooLong { part: place, bytes: text.len() });
+                return Err(KeyError::PartTooLong {
+                    part: place,
+                    bytes: text.len(),
+                });
             }
             KeyPart::Text(text) => {
                 id.push_str("s.");
@@ -98,7 +104,9 @@ fn percent_encode(text: &str, out: &mut String) {
 pub fn storage_version(version: &str) -> Option<&str> {
     let numbers: Vec<&str> = version.split('.').collect();
     let is_number = |text: &&str| {
-        (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'))
+        (1..=6).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && (text.len() == 1 || !text.starts_with('0'))
     };
     if !(2..=3).contains(&numbers.len()) || !numbers.iter().all(is_number) {
         return None;
@@ -109,8 +117,16 @@ pub fn storage_version(version: &str) -> Option<&str> {
 /// The key of an entity's state (the head of a window state); its body has `:b` behind it.
 ///
 /// The braces keep all states of an entity in one cluster slot.
-pub fn state_key(project: &str, entity: &str, entity_id: &str, view: &str, version: &str) -> Result<String, KeyError> {
-    let storage = storage_version(version).ok_or_else(|| KeyError::BadVersion { version: version.to_owned() })?;
+pub fn state_key(
+    project: &str,
+    entity: &str,
+    entity_id: &str,
+    view: &str,
+    version: &str,
+) -> Result<String, KeyError> {
+    let storage = storage_version(version).ok_or_else(|| KeyError::BadVersion {
+        version: version.to_owned(),
+    })?;
     Ok(format!("{{{project}:{entity}:{entity_id}}}:{view}:v{storage}"))
 }
 
@@ -122,7 +138,9 @@ pub fn body_key(head_key: &str) -> String {
 /// The key whose presence says that the store has all states of a view version; its value is the meaning's
 /// hash in hexadecimal.
 pub fn sentinel_key(project: &str, view: &str, version: &str) -> Result<String, KeyError> {
-    let storage = storage_version(version).ok_or_else(|| KeyError::BadVersion { version: version.to_owned() })?;
+    let storage = storage_version(version).ok_or_else(|| KeyError::BadVersion {
+        version: version.to_owned(),
+    })?;
     Ok(format!("skewless:sentinel:{project}:{view}:v{storage}"))
 }
 
@@ -148,11 +166,17 @@ mod tests {
     #[test]
     fn ids_are_canonical() {
         assert_eq!(entity_id(&[KeyPart::Text("JFK")]).unwrap(), "s.JFK");
-        assert_eq!(entity_id(&[KeyPart::Int(-7), KeyPart::Text("a b,c%é")]).unwrap(), "i.-7,s.a%20b%2Cc%25%C3%A9");
+        assert_eq!(
+            entity_id(&[KeyPart::Int(-7), KeyPart::Text("a b,c%é")]).unwrap(),
+            "i.-7,s.a%20b%2Cc%25%C3%A9"
+        );
         assert_eq!(entity_id(&[KeyPart::Text("")]).unwrap(), "s.");
         assert_eq!(entity_id(&[]), Err(KeyError::NoParts));
         let long = "x".repeat(97);
-        assert_eq!(entity_id(&[KeyPart::Text(&long)]), Err(KeyError::PartTooLong { part: 0, bytes: 97 }));
+        assert_eq!(
+            entity_id(&[KeyPart::Text(&long)]),
+            Err(KeyError::PartTooLong { part: 0, bytes: 97 })
+        );
     }
 
     #[test]
@@ -161,7 +185,10 @@ mod tests {
             state_key("flights", "origin", "s.JFK", "departures", "1.2.3").unwrap(),
             "{flights:origin:s.JFK}:departures:v1.2"
         );
-        assert_eq!(sentinel_key("flights", "departures", "1.2.3").unwrap(), "skewless:sentinel:flights:departures:v1.2");
+        assert_eq!(
+            sentinel_key("flights", "departures", "1.2.3").unwrap(),
+            "skewless:sentinel:flights:departures:v1.2"
+        );
         for version in ["1", "1.2.3.4", "01.2.3", "1..2", "a.b.c", "1.2.1234567", ""] {
             assert!(state_key("p", "e", "s.x", "v", version).is_err(), "{version}");
         }

@@ -12,6 +12,8 @@ pub mod keys;
 pub mod latest;
 pub mod numbers;
 pub mod ondemand;
+pub mod partition;
+pub mod payload;
 pub mod plan;
 pub mod schema;
 pub mod state;

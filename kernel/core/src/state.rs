@@ -145,8 +145,22 @@ pub(crate) fn read_start(reader: &mut Reader<'_>) -> Result<(Prefix, Option<i64>
     let next_offset = u64::from_be_bytes(reader.array()?);
     let partition = u32::from_be_bytes(reader.array()?);
     let run = u64::from_be_bytes(reader.array()?);
-    let horizon = if reader.flag()? { Some(i64::from_be_bytes(reader.array()?)) } else { None };
-    Ok((Prefix { position: Position { epoch, partition, next_offset }, run }, horizon))
+    let horizon = if reader.flag()? {
+        Some(i64::from_be_bytes(reader.array()?))
+    } else {
+        None
+    };
+    Ok((
+        Prefix {
+            position: Position {
+                epoch,
+                partition,
+                next_offset,
+            },
+            run,
+        },
+        horizon,
+    ))
 }
 
 /// What can be told from a stream state's first bytes, without its view: what it knows, and the earliest request
@@ -174,7 +188,14 @@ mod tests {
 
     #[test]
     fn the_start_is_read_back() {
-        let prefix = Prefix { position: Position { epoch: 3, partition: 7, next_offset: 1 << 40 }, run: 9 };
+        let prefix = Prefix {
+            position: Position {
+                epoch: 3,
+                partition: 7,
+                next_offset: 1 << 40,
+            },
+            run: 9,
+        };
         for horizon in [None, Some(-5), Some(i64::MAX)] {
             let bytes = write_start(&prefix, horizon).bytes;
             assert_eq!(read_start(&mut Reader::new(&bytes)), Ok((prefix, horizon)));

@@ -9,6 +9,7 @@ use super::source::{Source, check_keys, read_column};
 use super::stream::{Slacks, read_filter};
 use crate::expr::Expr;
 use crate::fault::Fault;
+use crate::latest;
 use crate::schema::Schema;
 use crate::value::Type;
 
@@ -108,21 +109,7 @@ impl LatestView {
 
     /// The most bytes that the stored state of one entity may take.
     pub fn worst_case_bytes(&self) -> usize {
-        const PREFIX: usize = 64;
-        let cell = |feature: &LatestFeature| match feature.kind {
-            Type::Bool => 2,
-            Type::Int64 | Type::Timestamp => 11,
-            Type::Float64 => 9,
-            Type::String => 6 + limits::LONGEST_STRING,
-        };
-        let cells: usize = self.features.iter().map(cell).sum();
-        let rows = if self.is_stream() {
-            self.slacks.head_max + 1
-        } else {
-            1
-        };
-        // Each row of a stream has its time and position beside its cells.
-        PREFIX + rows * (24 + cells)
+        latest::worst_case_bytes(self)
     }
 
     /// Whether rows come from a stream (else from a table).

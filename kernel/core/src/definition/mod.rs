@@ -13,8 +13,8 @@ mod read;
 mod service;
 mod source;
 mod stream;
-// #[cfg(test)]
-// mod tests;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::cell::RefCell;

@@ -30,7 +30,11 @@ pub fn to_fixed(x: f64) -> Option<i128> {
         u128::from(round_shift(mantissa, shift.unsigned_abs()))
     };
     let magnitude = i128::try_from(magnitude).ok()?;
-    Some(if x.is_sign_negative() { -magnitude } else { magnitude })
+    Some(if x.is_sign_negative() {
+        -magnitude
+    } else {
+        magnitude
+    })
 }
 
 /// `mantissa / 2^by` to the nearest integer, ties to even.

@@ -79,8 +79,7 @@ impl Moments {
 
     /// The mean, rounded once; `None` over nothing.
     pub fn mean(&self, scale: Scale) -> Option<f64> {
-        (self.count > 0)
-            .then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
+        (self.count > 0).then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
     }
 
     /// The sample variance, rounded once; `None` over fewer than two.
@@ -96,7 +95,11 @@ impl Moments {
             return Some(0.0);
         }
         spread.sub(&square);
-        Some(round_ratio(&spread, [self.count, self.count - 1], -2 * scale.bits()))
+        Some(round_ratio(
+            &spread,
+            [self.count, self.count - 1],
+            -2 * scale.bits(),
+        ))
     }
 
     /// The correctly rounded root of the rounded sample variance; `None` over fewer than two.
@@ -111,7 +114,11 @@ impl Moments {
 
     fn signed(&self, magnitude: f64) -> f64 {
         // Zero has no sign: -0.0 is never served.
-        if self.sum.is_negative() { -magnitude } else { magnitude }
+        if self.sum.is_negative() {
+            -magnitude
+        } else {
+            magnitude
+        }
     }
 }
 

@@ -11,7 +11,11 @@ pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], expo
         return 0.0;
     }
     // Enough bits that the quotient has at least 64; the remainders say whether anything follows them.
-    let wanted = divisors.iter().map(|divisor| 64 - divisor.leading_zeros()).sum::<u32>() + 65;
+    let wanted = divisors
+        .iter()
+        .map(|divisor| 64 - divisor.leading_zeros())
+        .sum::<u32>()
+        + 65;
     let up = wanted.saturating_sub(numerator.bits());
     let mut quotient = numerator.shifted_left(up);
     let mut inexact = false;
@@ -49,8 +53,20 @@ mod tests {
     #[test]
     #[allow(clippy::float_cmp)]
     fn small_ratios_are_those_of_ieee_division() {
-        for (n, d) in [(1, 3), (2, 3), (10, 7), (1, 1), (u32::MAX, 3), (7, u32::MAX), (123_456_789, 1000)] {
-            assert_eq!(ratio(u128::from(n), u64::from(d), 0), f64::from(n) / f64::from(d), "{n}/{d}");
+        for (n, d) in [
+            (1, 3),
+            (2, 3),
+            (10, 7),
+            (1, 1),
+            (u32::MAX, 3),
+            (7, u32::MAX),
+            (123_456_789, 1000),
+        ] {
+            assert_eq!(
+                ratio(u128::from(n), u64::from(d), 0),
+                f64::from(n) / f64::from(d),
+                "{n}/{d}"
+            );
         }
     }
 

@@ -122,7 +122,11 @@ impl<const N: usize> Wide<N> {
         let mut result = [0; N];
         for place in (limbs..N).rev() {
             let low = self.0[place - limbs] << bits;
-            let carried = if bits > 0 && place > limbs { self.0[place - limbs - 1] >> (64 - bits) } else { 0 };
+            let carried = if bits > 0 && place > limbs {
+                self.0[place - limbs - 1] >> (64 - bits)
+            } else {
+                0
+            };
             result[place] = low | carried;
         }
         Self(result)
@@ -138,7 +142,11 @@ impl<const N: usize> Wide<N> {
             dropped |= bits > 0 && self.0[limbs] << (64 - bits) != 0;
             for place in limbs..N {
                 let high = self.0[place] >> bits;
-                let carried = if bits > 0 && place + 1 < N { self.0[place + 1] << (64 - bits) } else { 0 };
+                let carried = if bits > 0 && place + 1 < N {
+                    self.0[place + 1] << (64 - bits)
+                } else {
+                    0
+                };
                 result[place - limbs] = high | carried;
             }
         }

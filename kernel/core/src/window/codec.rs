@@ -18,7 +18,20 @@ use crate::time::floor_to_hop;
 const BODY_VERSION: u8 = 1;
 
 /// The mark of a body in its head: eight bytes of its hash.
-pub(super) type Mark = [u8; 8];
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyMark([u8; 8]);
+
+impl BodyMark {
+    /// The mark of a body; absent for the one without tiles, which need not be stored.
+    pub fn of(body: &[u8]) -> Option<Self> {
+        if body.len() <= 2 {
+            return None;
+        }
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&blake3::hash(body).as_bytes()[..8]);
+        Some(Self(mark))
+    }
+}
 
 /// A written state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +40,6 @@ pub struct Encoded {
     pub head: Vec<u8>,
     /// The body; the same bytes as long as its mark stays.
     pub body: Vec<u8>,
-}
-
-/// The mark that the head carries for a body; absent for the body without tiles, which need not be stored.
-pub(super) fn mark(body: &[u8]) -> Option<Mark> {
-    if body.len() <= 2 {
-        return None;
-    }
-    let mut mark = [0; 8];
-    mark.copy_from_slice(&blake3::hash(body).as_bytes()[..8]);
-    Some(mark)
 }
 
 impl WindowState {
@@ -48,12 +51,13 @@ impl WindowState {
         writer.bytes
     }
 
-    /// Everything but the closed tiles, whose bytes are marked.
-    pub fn write_head(&self, layout: &Layout, prefix: &Prefix, body: &[u8]) -> Vec<u8> {
-        self.write_marked_head(layout, prefix, mark(body))
+    /// The closed tiles, if they may differ from those given the last time.
+    pub fn take_body(&mut self, layout: &Layout) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.body_touched).then(|| self.write_body(layout))
     }
 
-    pub(super) fn write_marked_head(&self, layout: &Layout, prefix: &Prefix, body: Option<Mark>) -> Vec<u8> {
+    /// Everything but the closed tiles, which are told by their mark.
+    pub fn write_head(&self, layout: &Layout, prefix: &Prefix, body: Option<BodyMark>) -> Vec<u8> {
         let mut writer = write_start(prefix, self.horizon());
         if self.horizon().is_some() {
             self.write_folded(layout, &mut writer);
@@ -61,7 +65,7 @@ impl WindowState {
         self.write_events(&mut writer);
         match body {
             None => writer.byte(0),
-            Some(mark) => {
+            Some(BodyMark(mark)) => {
                 writer.byte(1);
                 writer.raw(&mark);
             }
@@ -77,7 +81,7 @@ impl WindowState {
     pub fn encode(&self, layout: &Layout, prefix: &Prefix) -> Encoded {
         let body = self.write_body(layout);
         Encoded {
-            head: self.write_head(layout, prefix, &body),
+            head: self.write_head(layout, prefix, BodyMark::of(&body)),
             body,
         }
     }
@@ -161,6 +165,15 @@ impl WindowState {
 
     /// Reads a state back. Strict: any bytes but those that writing gives are refused.
     pub fn decode(view: &WindowView, head: &[u8], body: Option<&[u8]>) -> Result<(Prefix, Self), StateError> {
+        Self::decode_marked(view, head, body).map(|(prefix, state, _)| (prefix, state))
+    }
+
+    /// Reads a state back, with the mark of its body.
+    pub fn decode_marked(
+        view: &WindowView,
+        head: &[u8],
+        body: Option<&[u8]>,
+    ) -> Result<(Prefix, Self, Option<BodyMark>), StateError> {
         let layout = &view.layout;
         let mut open = Opened::read(layout, head)?;
         let mut state = Self::new(view);
@@ -172,6 +185,7 @@ impl WindowState {
             state.tiles.insert(start, tile);
         })?;
         let Opened {
+            mark,
             prefix,
             horizon,
             tails,
@@ -187,7 +201,7 @@ impl WindowState {
         state.lasts = lasts;
         state.distincts = distincts;
         state.head = events;
-        Ok((prefix, state))
+        Ok((prefix, state, mark))
     }
 }
 
@@ -200,7 +214,7 @@ pub(super) struct Opened<'a> {
     pub(super) lasts: Box<[Option<Last>]>,
     pub(super) distincts: Box<[Newest]>,
     pub(super) events: Vec<Event>,
-    pub(super) mark: Option<Mark>,
+    pub(super) mark: Option<BodyMark>,
     rest: Reader<'a>,
 }
 
@@ -224,7 +238,7 @@ impl<'a> Opened<'a> {
         }
         open.read_events(layout)?;
         open.mark = if open.rest.flag()? {
-            Some(open.rest.array()?)
+            Some(BodyMark(open.rest.array()?))
         } else {
             None
         };
@@ -355,7 +369,7 @@ impl<'a> Body<'a> {
             return Ok(Self { rest: None });
         };
         let bytes = body.ok_or(StateError::BodyMismatch)?;
-        if mark(bytes) != Some(wanted) {
+        if BodyMark::of(bytes) != Some(wanted) {
             return Err(StateError::BodyMismatch);
         }
         Ok(Self {

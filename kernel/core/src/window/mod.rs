@@ -8,12 +8,11 @@
 mod bounds;
 mod cell;
 mod codec;
-// mod frame;
+mod frame;
 mod layout;
 mod newest;
-// mod partition;
-// #[cfg(test)]
-// mod properties;
+#[cfg(test)]
+mod properties;
 mod read;
 mod slot;
 mod state;
@@ -22,7 +21,8 @@ mod tails;
 
 pub use bounds::{Window, entered, past};
 pub use cell::{Cell, LONGEST_TEXT};
-pub use codec::Encoded;
+pub use codec::{BodyMark, Encoded};
+pub use frame::{contributing, frame};
 pub use layout::{Layout, Size};
 pub use read::{Reading, read};
 pub use state::{Event, EventPosition, Folded, WindowState};

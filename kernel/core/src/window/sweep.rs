@@ -51,11 +51,6 @@ impl<'l> Sweep<'l> {
         }
     }
 
-    /// The oldest lower edge.
-    pub(super) fn oldest_edge(&self) -> i64 {
-        self.edges.last().map_or(i64::MAX, |(edge, _)| *edge)
-    }
-
     /// The next lower edge that parts must be told apart by; absent when all windows are finished.
     pub(super) fn next_edge(&self) -> Option<i64> {
         self.edges.get(self.finished).map(|(edge, _)| *edge)

@@ -1,0 +1,492 @@
+//! Generated cases: what a state answers, in memory and from its bytes, is the definition; bytes are one function
+//! of events and horizons. Every failure names its seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::answer::Answer;
+use crate::definition::{Definition, WindowView, compile};
+use crate::latest::frame::{Asked, Known, LogPosition, StreamRow};
+use crate::state::{Position, Prefix};
+use crate::status::Status;
+use crate::time::{HOUR, MINUTE, SECOND, floor_to_hop};
+use crate::value::Value;
+
+/// A seeded generator (splitmix64): the same cases on every machine.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    pub(crate) fn below(&mut self, end: i64) -> i64 {
+        i64::try_from(self.next() % end.unsigned_abs()).unwrap()
+    }
+}
+
+/// Aggregation, column, window, hop, bound, type.
+type FeatureRow = (
+    &'static str,
+    Option<&'static str>,
+    i64,
+    i64,
+    Option<i64>,
+    &'static str,
+);
+
+pub(crate) fn view_of(features: &[FeatureRow], head_max: i64) -> WindowView {
+    let features: Vec<serde_json::Value> = features
+        .iter()
+        .enumerate()
+        .map(|(place, (agg, column, window, hop, bound, kind))| {
+            serde_json::json!({
+                "name": format!("f{place}"), "agg": agg, "column": column, "window_us": window, "hop_us": hop,
+                "bound": bound, "type": kind,
+            })
+        })
+        .collect();
+    let column = |name: &str, kind: &str| serde_json::json!({"name": name, "type": kind, "nullable": true});
+    let document = serde_json::json!({
+        "format": 1, "semantics": 1, "kind": "window_view", "project": "p", "name": "v",
+        "entity": {"name": "e", "keys": [{"name": "k", "type": "string"}]},
+        "source": {
+            "kind": "stream", "name": "s", "topic": "t", "payload": "json", "record_key": ["k"],
+            "columns": [column("k", "string"), column("at", "timestamp"), column("n", "int64"),
+                        column("x", "float64"), column("s", "string")],
+            "event_time": "at", "future_tolerance_us": 5 * SECOND,
+        },
+        "filter": null, "origin_us": 345_600_000_000_i64, "head_slack_us": 2 * SECOND,
+        "back_slack_us": 5 * MINUTE, "head_max": head_max, "state_limit_bytes": 4_194_304,
+        "features": features,
+    });
+    let bytes = crate::definition::canonical::write(&document).unwrap();
+    match compile(bytes.as_bytes()) {
+        Ok(Definition::Window(view)) => view,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn many_features(head_max: i64) -> WindowView {
+    let mut features: Vec<FeatureRow> = Vec::new();
+    for (window, hop) in [
+        (MINUTE, SECOND),
+        (HOUR, MINUTE),
+        (6 * HOUR, 5 * MINUTE),
+        (24 * HOUR, HOUR),
+        (2 * HOUR, HOUR),
+    ] {
+        features.extend([
+            ("count", None, window, hop, None, "int64"),
+            ("count", Some("x"), window, hop, None, "int64"),
+            ("sum", Some("n"), window, hop, None, "int64"),
+            ("sum", Some("x"), window, hop, None, "float64"),
+            ("avg", Some("n"), window, hop, None, "float64"),
+            ("stddev", Some("n"), window, hop, None, "float64"),
+            ("min", Some("x"), window, hop, None, "float64"),
+            ("max", Some("s"), window, hop, None, "string"),
+            ("count_distinct", Some("s"), window, hop, Some(3), "int64"),
+            ("count_distinct", Some("n"), window, hop, Some(40), "int64"),
+            ("last", Some("n"), window, hop, None, "int64"),
+            ("time_since_last", None, window, hop, None, "int64"),
+        ]);
+    }
+    // Windows that only some aggregates have: their slots leave old tiles.
+    features.push(("variance", Some("x"), 3 * HOUR, 15 * MINUTE, None, "float64"));
+    view_of(&features, head_max)
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Raw {
+    pub(crate) t: i64,
+    pub(crate) offset: u64,
+    pub(crate) row: Vec<Value>,
+}
+
+/// Events around a clock that walks on; some late, some dated ahead, some at the same instant.
+fn events(dice: &mut Dice, count: u64) -> Vec<Raw> {
+    let mut now = dice.below(1_000_000) * SECOND - 500_000 * SECOND;
+    (0..count)
+        .map(|offset| {
+            now += match dice.below(10) {
+                0 => 2 * HOUR,
+                1..=3 => 10 * MINUTE,
+                4..=6 => 20 * SECOND,
+                _ => 0,
+            } * dice.below(100)
+                / 100;
+            let t = match dice.below(12) {
+                0 => now - dice.below(30 * HOUR),
+                1 => now - dice.below(10 * MINUTE),
+                2 => now + dice.below(5 * SECOND),
+                _ => now,
+            };
+            let n = if dice.below(8) == 0 {
+                Value::Null
+            } else {
+                Value::Int(dice.below(60) - 30)
+            };
+            let x = match dice.below(12) {
+                0 => Value::Null,
+                1 => Value::Float(1e300),
+                2 => Value::Float(-0.0),
+                draw => Value::Float(f64::from(i32::try_from(draw - 6).unwrap()) / 8.0),
+            };
+            let s = match dice.below(7) {
+                0 => Value::Null,
+                1 => Value::from(
+                    "y".repeat(usize::try_from(120 + dice.below(20)).unwrap())
+                        .as_str(),
+                ),
+                draw => Value::from(
+                    ["a", "b", "c", "d", "a text longer than fifteen bytes"]
+                        [usize::try_from(draw - 2).unwrap()],
+                ),
+            };
+            Raw {
+                t,
+                offset,
+                row: vec![Value::from("k"), Value::Timestamp(t), n, x, s],
+            }
+        })
+        .collect()
+}
+
+/// The definition, straight: filter the events of the window, then aggregate in plain integers.
+#[allow(clippy::cast_precision_loss)]
+fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
+    view.features
+        .iter()
+        .map(|feature| {
+            let edge = floor_to_hop(request - feature.window, feature.hop, view.origin).unwrap();
+            let mut inside: Vec<&Raw> = known.iter().filter(|e| edge <= e.t && e.t < request).collect();
+            inside.sort_by_key(|event| (event.t, event.offset));
+            let newest = inside.last().map(|event| event.t);
+            let cells: Vec<&Value> = feature
+                .column
+                .map(|c| inside.iter().map(|event| &event.row[c]).collect())
+                .unwrap_or_default();
+            let returns_text = matches!(feature.aggregation.name(), "min" | "max" | "last");
+            let invalid = |cell: &Value| match cell {
+                Value::Float(x) => !(x.is_finite() && x.abs() < 2_f64.powi(63)),
+                Value::String(text) => returns_text && text.len() > 128,
+                _ => false,
+            };
+            let valid: Vec<&Value> = cells
+                .iter()
+                .copied()
+                .filter(|c| !invalid(c) && !c.is_null())
+                .collect();
+            let ints: Vec<i128> = valid
+                .iter()
+                .map(|cell| match cell {
+                    Value::Int(n) => i128::from(*n),
+                    #[allow(clippy::cast_possible_truncation)] // eighths
+                    Value::Float(x) => (x * 8.0) as i128,
+                    _ => 0,
+                })
+                .collect();
+            let unit = if feature.column == Some(3) { 8.0 } else { 1.0 };
+            let (n, s): (i128, i128) = (valid.len() as i128, ints.iter().sum());
+            let spread = n * ints.iter().map(|x| x * x).sum::<i128>() - s * s;
+            let variance = (n > 1).then(|| spread as f64 / ((n * (n - 1)) as f64) / unit / unit);
+            let float = |x: Option<f64>| x.map_or(Value::Null, Value::Float);
+            let least = |sign: i32| {
+                let order = |a: &&Value, b: &&Value| match (a, b) {
+                    (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+                    (Value::String(a), Value::String(b)) => a.cmp(b),
+                    _ => panic!("ordered cells"),
+                };
+                let found = if sign < 0 {
+                    valid.iter().copied().min_by(order)
+                } else {
+                    valid.iter().copied().max_by(order)
+                };
+                match found {
+                    Some(Value::Float(x)) => Value::Float(x + 0.0),
+                    found => found.cloned().unwrap_or_default(),
+                }
+            };
+            let value = match feature.aggregation.name() {
+                "count" if feature.column.is_none() => Value::Int(inside.len() as i64),
+                "count" => Value::Int(valid.len() as i64),
+                "sum" if unit > 1.0 => Value::Float(s as f64 / unit),
+                "sum" => Value::Int(i64::try_from(s).unwrap()),
+                "avg" => float((n > 0).then(|| s as f64 / n as f64 / unit)),
+                "variance" => float(variance),
+                "stddev" => float(variance.map(f64::sqrt)),
+                "min" => least(-1),
+                "max" => least(1),
+                "last" => cells
+                    .iter()
+                    .copied()
+                    .rfind(|c| !invalid(c))
+                    .cloned()
+                    .unwrap_or_default(),
+                "time_since_last" => newest.map_or(Value::Null, |t| Value::Int(request - t)),
+                "count_distinct" => {
+                    let different: BTreeSet<String> = valid.iter().map(|cell| format!("{cell:?}")).collect();
+                    if different.len() > feature.bound.unwrap() {
+                        return Answer {
+                            value: Value::Null,
+                            status: Status::OverBound,
+                            event_time: newest,
+                        };
+                    }
+                    Value::Int(different.len() as i64)
+                }
+                other => panic!("{other}"),
+            };
+            let mut answer = Answer::of(value, newest);
+            if answer.status == Status::Present && cells.iter().any(|c| invalid(c)) {
+                answer.status = Status::Partial;
+            }
+            answer
+        })
+        .collect()
+}
+
+fn event_of(view: &WindowView, raw: &Raw) -> Event {
+    Event::of(
+        &view.layout,
+        raw.t,
+        EventPosition {
+            epoch: 1,
+            offset: raw.offset,
+        },
+        &raw.row,
+    )
+}
+
+fn prefix(next_offset: u64) -> Prefix {
+    Prefix {
+        position: Position {
+            epoch: 1,
+            partition: 0,
+            next_offset,
+        },
+        run: 7,
+    }
+}
+
+fn assert_same(got: &[Answer], wanted: &[Answer], what: &str) {
+    for (place, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+        assert!(
+            got.same(wanted),
+            "{what}, feature {place}: got {got:?}, the definition gives {wanted:?}"
+        );
+    }
+}
+
+#[test]
+fn a_state_and_its_bytes_answer_the_definition_at_every_answerable_time() {
+    for seed in 0..60 {
+        let mut dice = Dice(seed);
+        let view = many_features([1, 4, 256][usize::try_from(seed % 3).unwrap()]);
+        let known = events(&mut dice, 120);
+        let mut state = WindowState::new(&view);
+        let mut clock = i64::MIN;
+        for (place, raw) in known.iter().enumerate() {
+            clock = clock.max(raw.t);
+            state.fold(&view, event_of(&view, raw));
+            if dice.below(3) > 0 {
+                state.raise(&view, clock - dice.below(3) * dice.below(HOUR));
+            }
+            if dice.below(6) > 0 {
+                continue;
+            }
+            let written = state.encode(&view.layout, &prefix(raw.offset + 1));
+            let (_, back) = WindowState::decode(&view, &written.head, Some(&written.body)).unwrap();
+            assert_eq!(
+                back.encode(&view.layout, &prefix(raw.offset + 1)),
+                written,
+                "seed {seed}"
+            );
+            let base = state.horizon().unwrap_or(clock);
+            for request in [
+                base - 1,
+                base,
+                base + 1,
+                clock,
+                clock + 1,
+                clock + dice.below(2 * HOUR),
+                clock + 40 * HOUR,
+            ] {
+                let what = format!("seed {seed}, event {place}, request {request}");
+                let reading = read(&view, Some(&written.head), Some(&written.body), request).unwrap();
+                let Some(answers) = state.answer(&view, request) else {
+                    assert!(request < base, "{what}");
+                    assert!(
+                        reading
+                            .answers
+                            .iter()
+                            .all(|answer| answer.status == Status::NotAnswerable)
+                    );
+                    assert_eq!(reading.earliest, Some(base));
+                    continue;
+                };
+                assert_same(&answers, &naive(&view, &known[..=place], request), &what);
+                assert_same(&reading.answers, &answers, &what);
+            }
+            if dice.below(2) == 0 {
+                state = back;
+            }
+        }
+    }
+}
+
+#[test]
+fn any_order_and_any_road_to_the_same_horizons_give_the_same_bytes() {
+    for seed in 100..140 {
+        let mut dice = Dice(seed);
+        let view = many_features(1_000);
+        let known = events(&mut dice, 80);
+        let end = known.iter().map(|raw| raw.t).max().unwrap();
+        let mut written: BTreeMap<usize, Encoded> = BTreeMap::new();
+        for turn in 0..3 {
+            let mut order: Vec<&Raw> = known.iter().collect();
+            if turn > 0 {
+                for place in (1..order.len()).rev() {
+                    let other = usize::try_from(dice.below(i64::try_from(place).unwrap() + 1)).unwrap();
+                    order.swap(place, other);
+                }
+            }
+            let mut state = WindowState::new(&view);
+            for raw in order {
+                state.fold(&view, event_of(&view, raw));
+                // Half-way horizons on some roads.
+                if turn == 2 && dice.below(4) == 0 {
+                    state.raise(&view, end - 20 * HOUR - dice.below(30 * HOUR));
+                }
+            }
+            state.raise(&view, end);
+            written.insert(turn, state.encode(&view.layout, &prefix(80)));
+        }
+        assert_eq!(written[&0], written[&1], "seed {seed}");
+        assert_eq!(written[&0], written[&2], "seed {seed}");
+    }
+}
+
+#[test]
+fn broken_bytes_are_refused_and_never_panic() {
+    let view = many_features(8);
+    let mut dice = Dice(9);
+    let known = events(&mut dice, 100);
+    let mut state = WindowState::new(&view);
+    for raw in &known {
+        state.fold(&view, event_of(&view, raw));
+        state.raise(&view, raw.t);
+    }
+    let written = state.encode(&view.layout, &prefix(100));
+    assert!(written.body.len() > 2);
+    for length in 0..written.head.len() {
+        assert!(WindowState::decode(&view, &written.head[..length], Some(&written.body)).is_err());
+    }
+    for body in [None, Some(&written.body[..1]), Some(&written.head[..])] {
+        assert_eq!(
+            WindowState::decode(&view, &written.head, body)
+                .unwrap_err()
+                .reason(),
+            "STATE_BODY_MISMATCH"
+        );
+    }
+    for _ in 0..20_000 {
+        let mut head = written.head.clone();
+        for _ in 0..=dice.below(3) {
+            let place = usize::try_from(dice.below(i64::try_from(head.len()).unwrap())).unwrap();
+            head[place] = dice.next().to_be_bytes()[0];
+        }
+        if let Ok((prefix, state)) = WindowState::decode(&view, &head, Some(&written.body)) {
+            assert_eq!(
+                state.encode(&view.layout, &prefix).head,
+                head,
+                "what is read is what is written"
+            );
+        }
+        // A read need not see every fault; it must not panic.
+        let _ = read(&view, Some(&head), Some(&written.body), dice.below(1 << 60));
+    }
+}
+
+#[test]
+fn written_states_stay_below_the_worst_case() {
+    let view = many_features(256);
+    let mut dice = Dice(77);
+    for _ in 0..5 {
+        let known = events(&mut dice, 3_000);
+        let mut state = WindowState::new(&view);
+        for raw in &known {
+            state.fold(&view, event_of(&view, raw));
+            state.raise(&view, raw.t);
+        }
+        let written = state.encode(&view.layout, &prefix(3_000));
+        assert!(written.head.len() + written.body.len() <= view.worst_case_bytes());
+    }
+}
+
+#[test]
+fn no_state_is_the_empty_window() {
+    let view = many_features(8);
+    let reading = read(&view, None, None, 5 * HOUR).unwrap();
+    assert_same(&reading.answers, &naive(&view, &[], 5 * HOUR), "empty");
+    assert_eq!((reading.position, reading.earliest), (None, None));
+}
+
+struct Rows<'a>(&'a [Raw]);
+
+impl crate::expr::Columns for Rows<'_> {
+    fn cell(&self, row: usize, place: usize) -> crate::expr::Cell<'_> {
+        crate::expr::Cell::from(&self.0[row].row[place])
+    }
+}
+
+#[test]
+fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
+    for seed in 200..225 {
+        let mut dice = Dice(seed);
+        let view = many_features(8);
+        let known = events(&mut dice, 400);
+        let rows: Vec<StreamRow<'_>> = known
+            .iter()
+            .map(|raw| StreamRow { entity_id: "s.k", t: raw.t, partition: 3, offset: raw.offset })
+            .collect();
+        let times: Vec<i64> = known.iter().map(|raw| raw.t).collect();
+        let asked: Vec<Asked<'_, LogPosition>> = (0..40)
+            .map(|_| {
+                let near = times[usize::try_from(dice.below(400)).unwrap()];
+                let next_offset = u64::try_from(dice.below(401)).unwrap();
+                Asked {
+                    entity_id: [Some("s.k"), Some("s.k"), Some("s.k"), Some("s.other"), None]
+                        [usize::try_from(dice.below(5)).unwrap()],
+                    request_time: near + [0, 1, MINUTE, 5 * HOUR][usize::try_from(dice.below(4)).unwrap()],
+                    known: match dice.below(5) {
+                        0 => Known::Nothing,
+                        1 => Known::Everything,
+                        2 => Known::Upto(LogPosition { partition: 2, next_offset }),
+                        _ => Known::Upto(LogPosition { partition: 3, next_offset }),
+                    },
+                }
+            })
+            .collect();
+        let answers = frame(&view, &rows, &Rows(&known), &asked);
+        for (place, (answers, ask)) in answers.iter().zip(&asked).enumerate() {
+            let upto = match ask.known {
+                _ if ask.entity_id != Some("s.k") => 0,
+                Known::Nothing | Known::Upto(LogPosition { partition: 2, .. }) => 0,
+                Known::Everything => 400,
+                Known::Upto(position) => usize::try_from(position.next_offset).unwrap(),
+            };
+            let wanted = naive(&view, &known[..upto], ask.request_time);
+            assert_same(answers, &wanted, &format!("seed {seed}, row {place}, {ask:?}"));
+            let inside = contributing(&view, 0, &rows, &Rows(&known), ask);
+            assert_eq!(Value::Int(i64::try_from(inside.len()).unwrap()), wanted[0].value, "seed {seed}, row {place}");
+            assert!(inside.windows(2).all(|pair| {
+                (known[pair[0]].t, known[pair[0]].offset) < (known[pair[1]].t, known[pair[1]].offset)
+            }));
+        }
+    }
+}
