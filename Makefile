@@ -87,6 +87,16 @@ protos: .venv/.stamp-sync ## Generate the Python stubs of the contracts again
 protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entry
 	$(BIN)/buf build protos --exclude-source-info -o protos/baseline.binpb
 
+# --- Examples -----------------------------------------------------------------------------------------------
+
+EXAMPLE ?= flights
+
+.PHONY: demo
+demo: ## Run an example from nothing to its report (EXAMPLE=flights)
+	@cold=$$(test -e .venv/.stamp-protos || echo --cold); started=$$(date +%s); \
+	$(MAKE) --no-print-directory setup; \
+	exec $(BIN)/python -m examples.$(EXAMPLE) --setup-s $$(( $$(date +%s) - started )) $$cold
+
 # --- Gates --------------------------------------------------------------------------------------------------
 
 .PHONY: fmt
