@@ -20,7 +20,10 @@ FORMAT: Final = 1
 """The format number of the documents."""
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""The grammar of names of projects, resources, features and inputs."""
+"""The grammar of names of projects and resources."""
+
+FEATURE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+"""The grammar of names of features."""
 
 _VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
@@ -143,6 +146,6 @@ def split_ref(text: str) -> tuple[str, Version]:
 def split_feature_ref(text: str) -> tuple[str, Version, str]:
     """``view@MAJOR.MINOR.PATCH:feature`` in its parts. Raises ValueError that says the form."""
     view, colon, feature = text.partition(":")
-    if not colon or not NAME.fullmatch(feature):
+    if not colon or not FEATURE_NAME.fullmatch(feature):
         raise ValueError(f"expected view@MAJOR.MINOR.PATCH:feature, got {text!r}")
     return (*split_ref(view), feature)
