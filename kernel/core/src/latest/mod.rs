@@ -40,3 +40,6 @@ pub fn outlived_at(view: &LatestView, event_time: i64) -> Option<i64> {
 
 /// Added to an expiry for clocks that disagree.
 const SLACK: i64 = HOUR;
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use crate::definition::{self, Definition, FeatureRef, FeatureService};
 use crate::fault::Fault;
 use crate::keys::storage_version;
 
+/// How many on-demand views may stand below each other.
+pub(super) const MOST_DEEP: usize = 32;
+
 /// Compiles `{"revision":n,"projects":{name:{"views":[{"version","meaning"}],"services":[…]}}}`, where a meaning is
 /// the text of the canonical document. All faults at once: the document's own, unknown pins, hashes that differ
 /// from the pinned ones, cycles.
@@ -25,6 +28,7 @@ pub fn compile(json: &[u8]) -> Result<Plan, Vec<Fault>> {
         let mut compiler = Compiler {
             project: Project::default(),
             name: &name,
+            places: Vec::new(),
             faults: Vec::new(),
         };
         compiler.views(&document, &path);
@@ -42,6 +46,8 @@ pub fn compile(json: &[u8]) -> Result<Plan, Vec<Fault>> {
 struct Compiler<'a> {
     project: Project,
     name: &'a str,
+    /// Per view of the project, its place in the document: views that did not compile are not in the project.
+    places: Vec<usize>,
     faults: Vec<Fault>,
 }
 
@@ -79,6 +85,7 @@ impl Compiler<'_> {
             }
             self.project.by_meaning.entry(*view.meaning()).or_insert(index);
             self.project.views.push(Arc::new(view));
+            self.places.push(place);
         }
     }
 
@@ -107,7 +114,8 @@ impl Compiler<'_> {
 
     /// Follows what on-demand views read.
     fn check_inputs(&mut self, path: &str) {
-        for (place, view) in self.project.views.clone().iter().enumerate() {
+        for (index, view) in self.project.views.clone().iter().enumerate() {
+            let place = self.places[index];
             let ViewDefinition::OnDemand(definition) = &view.definition else {
                 continue;
             };
@@ -117,8 +125,8 @@ impl Compiler<'_> {
                     continue;
                 };
                 let kind = self.project.views[source].feature_type(feature);
-                if kind.is_some_and(|kind| kind != input.kind) {
-                    let message = format!("the input has type {}, the feature another", input.kind);
+                if let Some(kind) = kind.filter(|kind| *kind != input.kind) {
+                    let message = format!("the feature has type {kind}, the input {}", input.kind);
                     self.fault(format!("{path}.type"), "TYPE_MISMATCH", message);
                 }
             }
@@ -151,15 +159,31 @@ impl Compiler<'_> {
 
     /// A pinned hash cannot be on a cycle, a version can: a cycle is told beside the hashes that differ.
     fn refuse_cycles(&mut self, path: &str) {
-        let mut done = vec![false; self.project.views.len()];
-        for start in 0..done.len() {
-            let mut trail = Vec::new();
-            if let Some(cycle) = cycle_from(&self.project, start, &mut trail, &mut done) {
-                let names: Vec<String> = cycle.iter().map(|view| self.project.views[*view].pin()).collect();
-                let message = format!("views read each other in a circle: {}", names.join(" -> "));
-                self.fault(format!("{path}.views[{}]", cycle[0]), "CYCLE", message);
-            }
+        let mut walk = Walk {
+            project: &self.project,
+            trail: Vec::new(),
+            depths: vec![None; self.project.views.len()],
+        };
+        let pin = |view: &usize| self.project.views[*view].pin();
+        let mut faults = Vec::new();
+        for start in 0..self.project.views.len() {
+            walk.trail.clear();
+            let (view, reason, message) = match walk.depth(start) {
+                Ok(_) => continue,
+                Err(Broken::Cycle(cycle)) => {
+                    let names: Vec<String> = cycle.iter().map(pin).collect();
+                    let message = format!("views read each other in a circle: {}", names.join(" -> "));
+                    (cycle[0], "CYCLE", message)
+                }
+                Err(Broken::TooDeep) => {
+                    let message = format!("on-demand views read each other more than {MOST_DEEP} deep");
+                    (start, "VIEWS_TOO_DEEP", message)
+                }
+            };
+            let place = self.places[view];
+            faults.push(Fault::new(format!("{path}.views[{place}]"), reason, message));
         }
+        self.faults.extend(faults);
     }
 
     fn services(&mut self, document: &ProjectDocument, path: &str) {
@@ -227,34 +251,54 @@ impl Compiler<'_> {
     }
 }
 
-/// The first cycle that a walk from `start` meets, closed: its first view stands at its end again.
-fn cycle_from(
-    project: &Project,
-    start: usize,
-    trail: &mut Vec<usize>,
-    done: &mut [bool],
-) -> Option<Vec<usize>> {
-    if let Some(place) = trail.iter().position(|view| *view == start) {
-        let mut cycle = trail[place..].to_vec();
-        cycle.push(start);
-        return Some(cycle);
-    }
-    if done[start] {
-        return None;
-    }
-    done[start] = true;
-    trail.push(start);
-    if let ViewDefinition::OnDemand(view) = &project.views[start].definition {
+/// Why the views below a view cannot be put in order.
+enum Broken {
+    /// A closed way: its first view stands at its end again.
+    Cycle(Vec<usize>),
+    /// More than [`MOST_DEEP`] on-demand views below each other.
+    TooDeep,
+}
+
+/// A walk along what views read.
+struct Walk<'a> {
+    project: &'a Project,
+    trail: Vec<usize>,
+    /// How deep the views below each view go; absent until it was walked.
+    depths: Vec<Option<usize>>,
+}
+
+impl Walk<'_> {
+    /// How many on-demand views stand below each other from here; 0 for a stored view.
+    fn depth(&mut self, start: usize) -> Result<usize, Broken> {
+        if let Some(place) = self.trail.iter().position(|view| *view == start) {
+            let mut cycle = self.trail[place..].to_vec();
+            cycle.push(start);
+            return Err(Broken::Cycle(cycle));
+        }
+        if let Some(depth) = self.depths[start] {
+            return Ok(depth);
+        }
+        let ViewDefinition::OnDemand(view) = &self.project.views[start].definition else {
+            return Ok(0);
+        };
+        if self.trail.len() == MOST_DEEP {
+            return Err(Broken::TooDeep);
+        }
+        // A view that is broken is told once; the others on its way are walked as if it ended there.
+        self.depths[start] = Some(0);
+        self.trail.push(start);
+        let mut below = 0;
         for input in &view.inputs {
             let pin = format!("{}@{}", input.feature.view, input.feature.version);
-            let Some(next) = project.by_version.get(&pin).copied() else {
-                continue;
-            };
-            if let Some(cycle) = cycle_from(project, next, trail, done) {
-                return Some(cycle);
+            if let Some(next) = self.project.by_version.get(&pin) {
+                below = below.max(self.depth(*next)?);
             }
         }
+        self.trail.pop();
+        self.depths[start] = Some(below + 1);
+        if below == MOST_DEEP {
+            return Err(Broken::TooDeep);
+        }
+        Ok(below + 1)
     }
-    trail.pop();
-    None
 }

@@ -5,6 +5,8 @@
 
 mod compile;
 mod document;
+#[cfg(test)]
+mod tests;
 mod vector;
 mod view;
 
