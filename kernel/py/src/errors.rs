@@ -27,10 +27,15 @@ create_exception!(
     skewless_kernel,
     InputError,
     KernelError,
-    "Rows do not have the columns or types that were asked for."
+    "Rows or arguments are not what was asked for."
 );
 
 impl InputError {
+    /// One with a stable reason.
+    pub(crate) fn of(py: Python<'_>, reason: &'static str, message: String) -> PyErr {
+        with_reason(py, Self::new_err(message), reason)
+    }
+
     /// What Arrow refused.
     // By value: it is the argument of `map_err`.
     #[allow(clippy::needless_pass_by_value)]
@@ -47,7 +52,20 @@ pub(crate) fn definition_error(py: Python<'_>, faults: &[Fault]) -> PyErr {
         .iter()
         .map(|fault| (fault.path.as_str(), fault.reason, fault.message.as_str()))
         .collect();
-    match error.value(py).setattr("faults", listed) {
+    let value = error.value(py);
+    let first = faults.first();
+    let set = value
+        .setattr("faults", listed)
+        .and_then(|()| value.setattr("reason", first.map(|fault| fault.reason)))
+        .and_then(|()| value.setattr("path", first.map(|fault| &fault.path)));
+    match set {
+        Ok(()) => error,
+        Err(other) => other,
+    }
+}
+
+fn with_reason(py: Python<'_>, error: PyErr, reason: &'static str) -> PyErr {
+    match error.value(py).setattr("reason", reason) {
         Ok(()) => error,
         Err(other) => other,
     }
@@ -56,7 +74,12 @@ pub(crate) fn definition_error(py: Python<'_>, faults: &[Fault]) -> PyErr {
 /// Adds the classes to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add("KernelError", py.get_type::<KernelError>())?;
+    // What an error without a reason or a path of its own has.
+    let base = py.get_type::<KernelError>();
+    base.setattr("reason", "KERNEL_ERROR")?;
+    base.setattr("path", py.None())?;
+    py.get_type::<InputError>().setattr("reason", "BAD_INPUT")?;
+    module.add("KernelError", base)?;
     module.add("DefinitionError", py.get_type::<DefinitionError>())?;
     module.add("StateError", py.get_type::<StateError>())?;
     module.add("InputError", py.get_type::<InputError>())

@@ -6,6 +6,8 @@ mod arrow;
 mod columns;
 mod errors;
 mod expression;
+mod keys;
+mod meaning;
 
 use pyo3::prelude::*;
 
@@ -20,6 +22,8 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::errors::register(module)?;
         crate::expression::register(module)?;
+        crate::keys::register(module)?;
+        crate::meaning::register(module)?;
         module.add_class::<crate::arrow::ArrowBatch>()?;
         module.add("SEMANTICS_REVISION", skewless_core::SEMANTICS_REVISION)?;
         module.add("__build__", env!("SKEWLESS_KERNEL_BUILD"))

@@ -7,6 +7,8 @@ __all__ = [
     "EXPRESSION_FUNCTIONS",
     "SEMANTICS_REVISION",
     "TZDATA_VERSION",
+    "WRITE_LATEST_ROW",
+    "WRITE_STREAM_STATE",
     "ArrowBatch",
     "DefinitionError",
     "InputError",
@@ -14,9 +16,15 @@ __all__ = [
     "StateError",
     "__build__",
     "check_expression",
+    "check_meaning",
     "default_hop",
+    "entity_id",
     "evaluate_expression",
     "floor_to_hop",
+    "meaning_hash",
+    "partition_of",
+    "state_key",
+    "worst_case_bytes",
 ]
 
 SEMANTICS_REVISION: Final[int]
@@ -45,8 +53,14 @@ EXPRESSION_FUNCTIONS: Final[list[str]]
 class KernelError(Exception):
     """The base of what the kernel refuses."""
 
+    reason: str
+    """A stable upper-snake name of the kind of fault, for programs."""
+
+    path: str | None
+    """Where in a definition, as a JSON path; absent where there is no definition."""
+
 class DefinitionError(KernelError):
-    """A definition or an expression has faults."""
+    """A definition or an expression has faults; ``reason`` and ``path`` are those of the first."""
 
     faults: list[tuple[str, str, str]]
     """All of them: JSON path, stable reason, message."""
@@ -55,7 +69,7 @@ class StateError(KernelError):
     """A stored state or a token could not be read."""
 
 class InputError(KernelError):
-    """Rows do not have the columns or types that were asked for."""
+    """Rows or arguments are not what was asked for."""
 
 @type_check_only
 class ArrowArrayExportable(Protocol):
@@ -86,3 +100,57 @@ def evaluate_expression(
     microseconds or as timestamp[us] with a zone. Raises DefinitionError for a faulty expression, InputError for a
     batch without a column that the expression reads.
     """
+
+def meaning_hash(meaning_json: bytes) -> bytes:
+    """SHA-256 of a meaning document: 32 bytes that identify what a definition means.
+
+    Raises DefinitionError unless the bytes are canonical JSON (RFC 8785); nothing else is checked.
+    """
+
+def check_meaning(meaning_json: bytes) -> list[tuple[str, str, str]]:
+    """All faults of a meaning document at once; an empty list when the kernel can use it.
+
+    Each fault is a JSON path (``$.features[2].hop_us``), a stable reason, and a message that says what is wrong and
+    how to put it right.
+    """
+
+def worst_case_bytes(meaning_json: bytes) -> int:
+    """The most bytes that the stored state of one entity takes, all its keys together.
+
+    Raises DefinitionError for a faulty document, and for one that is neither a window view nor a latest view.
+    """
+
+def entity_id(parts: Sequence[str | int]) -> str:
+    """The canonical text of an entity from the parts of its key, in declared order.
+
+    Raises InputError for no part, a text of more than 96 bytes, or an integer beyond 64 bits; TypeError for a part of
+    another type, a bool among them.
+    """
+
+def state_key(project: str, entity: str, entity_id: str, view: str, version: str) -> str:
+    """Where the state of an entity lies; ``entity_id`` is the canonical text, ``version`` of the view.
+
+    A window state has its body at this key with ``:b`` behind it. All states of one entity share a cluster slot, and
+    versions that differ in the patch alone share a key. Raises InputError for a text that is no version.
+    """
+
+def partition_of(entity_id: str, partitions: int) -> int:
+    """The partition, of so many, that holds an entity in a log that the product keys itself.
+
+    Raises InputError for zero partitions, OverflowError for a number beyond 32 bits.
+    """
+
+WRITE_STREAM_STATE: Final[str]
+"""The script by which the store accepts a state of a stream, if it knows more than the stored one.
+
+Keys: head, body. Arguments: the head, the body (empty when unchanged), the expiry in milliseconds since 1970 (empty
+for none). Answers 1 when accepted and 0 when stale; an error for foreign bytes or another partition of one epoch. It
+never shortens an expiry.
+"""
+
+WRITE_LATEST_ROW: Final[str]
+"""The script by which the store accepts a row of a table, if it is newer than the stored one.
+
+Key: the state. Arguments: the value, the expiry in milliseconds since 1970 (empty for none). Answers 1 when accepted,
+0 when not; what the state knows advances either way. An error for foreign bytes. It never shortens an expiry.
+"""
