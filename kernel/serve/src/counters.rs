@@ -1,0 +1,132 @@
+//! What the server counts, by fixed names.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use skewless_core::status::Status;
+
+use crate::refusal::name_of;
+use crate::wire::Reason;
+
+/// The calls that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rpc {
+    /// `GetOnlineFeatures`.
+    GetOnlineFeatures = 0,
+    /// `LogPrediction`.
+    LogPrediction = 1,
+}
+
+const RPCS: [(Rpc, &str); 2] = [
+    (Rpc::GetOnlineFeatures, "get_online_features"),
+    (Rpc::LogPrediction, "log_prediction"),
+];
+/// Reasons are small integers; place 0 (never sent) counts answers.
+const REASONS: usize = 19;
+
+/// Counts since the server was made. Reading and writing need no lock.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    answers: [[AtomicU64; REASONS]; RPCS.len()],
+    values: [AtomicU64; Status::ALL.len() + 1],
+    /// Rows answered.
+    pub(crate) rows: AtomicU64,
+    /// Requests being worked on.
+    pub(crate) in_flight: AtomicU64,
+    /// Fetches that the store did not answer.
+    pub(crate) store_failures: AtomicU64,
+    /// Requests in which a state could not be read.
+    pub(crate) unreadable_states: AtomicU64,
+    /// Connections to the store that were made.
+    pub(crate) store_connections: AtomicU64,
+    /// Records put on the served queue.
+    pub(crate) served_queued: AtomicU64,
+    /// Requests refused because the served queue was full.
+    pub(crate) served_refused: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a call that was answered (`None`) or refused.
+    pub(crate) fn answered(&self, rpc: Rpc, refused: Option<Reason>) {
+        let place = refused.map_or(0, |reason| reason as usize);
+        if let Some(count) = self.answers[rpc as usize].get(place) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a tally of values by the integer of their status.
+    pub(crate) fn add_values(&self, tally: &[u32; Status::ALL.len() + 1]) {
+        for (count, &n) in self.values.iter().zip(tally) {
+            if n > 0 {
+                count.fetch_add(u64::from(n), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// All counts by name. Reasons that never occurred are left out.
+    pub(crate) fn snapshot(&self) -> Vec<(String, u64)> {
+        let mut all = Vec::with_capacity(48);
+        for (rpc, name) in RPCS {
+            for (place, count) in self.answers[rpc as usize].iter().enumerate() {
+                let count = count.load(Ordering::Relaxed);
+                let reason = i32::try_from(place).ok().and_then(|n| Reason::try_from(n).ok());
+                match reason {
+                    Some(Reason::Unspecified) | None => {
+                        if place == 0 {
+                            all.push((format!("requests.{name}.OK"), count));
+                        }
+                    }
+                    Some(reason) if count > 0 => {
+                        all.push((format!("requests.{name}.{}", name_of(reason)), count));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for status in Status::ALL {
+            let count = self.values[usize::from(status.code())].load(Ordering::Relaxed);
+            all.push((format!("values.{}", name_of_status(status)), count));
+        }
+        for (name, count) in [
+            ("rows", &self.rows),
+            ("in_flight", &self.in_flight),
+            ("store.failures", &self.store_failures),
+            ("store.unreadable_states", &self.unreadable_states),
+            ("store.connections", &self.store_connections),
+            ("served.queued", &self.served_queued),
+            ("served.refused", &self.served_refused),
+        ] {
+            all.push((name.to_owned(), count.load(Ordering::Relaxed)));
+        }
+        all
+    }
+}
+
+fn name_of_status(status: Status) -> &'static str {
+    let name = crate::wire::types::Status::try_from(i32::from(status.code()))
+        .map_or("UNSPECIFIED", |status| status.as_str_name());
+    name.strip_prefix("STATUS_").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_and_status_has_a_place() {
+        for n in 1.. {
+            let Ok(reason) = Reason::try_from(n) else { break };
+            let counters = Counters::default();
+            counters.answered(Rpc::LogPrediction, Some(reason));
+            let name = format!("requests.log_prediction.{}", name_of(reason));
+            assert!(counters.snapshot().contains(&(name.clone(), 1)), "{name}");
+        }
+        let names: Vec<String> = Counters::default()
+            .snapshot()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.contains(&"values.NOT_ANSWERABLE".to_owned()));
+        assert!(names.contains(&"requests.get_online_features.OK".to_owned()));
+        assert!(!names.iter().any(|name| name.contains("UNSPECIFIED")));
+    }
+}

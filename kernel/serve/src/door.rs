@@ -1,0 +1,151 @@
+//! The gRPC door: finds the method, keeps the limits, counts, and turns refusals into statuses.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::server::{Grpc, UnaryService};
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower_service::Service;
+
+use crate::codec::BytesCodec;
+use crate::counters::Rpc;
+use crate::read::ReadPath;
+use crate::refusal::Refusal;
+use crate::wire::Reason;
+
+/// The service as health and reflection name it.
+pub(crate) const SERVICE: &str = "skewless.api.online.v1.OnlineService";
+const GET_ONLINE_FEATURES: &str = "/skewless.api.online.v1.OnlineService/GetOnlineFeatures";
+const LOG_PREDICTION: &str = "/skewless.api.online.v1.OnlineService/LogPrediction";
+
+/// The services of one runtime.
+#[derive(Clone)]
+pub(crate) struct Door {
+    path: Arc<ReadPath>,
+    /// Health and reflection; what is unknown to them is unimplemented.
+    rest: Routes,
+}
+
+impl Door {
+    pub(crate) fn new(path: Arc<ReadPath>, rest: Routes) -> Self {
+        Self { path, rest }
+    }
+}
+
+type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl Service<Request<Body>> for Door {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let rpc = match request.uri().path() {
+            GET_ONLINE_FEATURES => Rpc::GetOnlineFeatures,
+            LOG_PREDICTION => Rpc::LogPrediction,
+            _ => return Box::pin(self.rest.call(request)),
+        };
+        let path = Arc::clone(&self.path);
+        Box::pin(async move {
+            let limit = path.shared.settings.max_message_bytes;
+            let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(limit);
+            let response = grpc
+                .unary(
+                    Method {
+                        rpc,
+                        path: Arc::clone(&path),
+                    },
+                    request,
+                )
+                .await;
+            Ok(told_about_size(response, rpc, &path, limit))
+        })
+    }
+}
+
+/// The codec's own answer to a large message says neither the reason nor what to do. Nothing else here gives
+/// its code.
+fn told_about_size(response: Response<Body>, rpc: Rpc, path: &ReadPath, limit: usize) -> Response<Body> {
+    let out_of_range = Code::OutOfRange as i32;
+    match response.headers().get(Status::GRPC_STATUS) {
+        Some(code) if code.to_str().is_ok_and(|code| code.parse() == Ok(out_of_range)) => {
+            path.shared.counters.answered(rpc, Some(Reason::TooLarge));
+            let refusal = Refusal::new(
+                Code::InvalidArgument,
+                Reason::TooLarge,
+                format!("the message is larger than {limit} bytes; ask for fewer rows in one request"),
+            );
+            Status::from(refusal.with("max_message_bytes", limit.to_string())).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// One call of one method.
+struct Method {
+    rpc: Rpc,
+    path: Arc<ReadPath>,
+}
+
+impl UnaryService<Bytes> for Method {
+    type Response = Bytes;
+    type Future = Answering<Result<tonic::Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let (rpc, path) = (self.rpc, Arc::clone(&self.path));
+        Box::pin(async move {
+            let result = answer(rpc, &path, request.into_inner()).await;
+            path.shared
+                .counters
+                .answered(rpc, result.as_ref().err().map(Refusal::reason));
+            Ok(tonic::Response::new(result?))
+        })
+    }
+}
+
+async fn answer(rpc: Rpc, path: &ReadPath, request: Bytes) -> Result<Bytes, Refusal> {
+    let _place = Place::take(path)?;
+    match rpc {
+        Rpc::GetOnlineFeatures => path.get_online_features(request).await,
+        Rpc::LogPrediction => path.log_prediction(&request),
+    }
+}
+
+/// A place among the requests in flight; given back when dropped, also when the caller goes away.
+struct Place<'a>(&'a ReadPath);
+
+impl<'a> Place<'a> {
+    fn take(path: &'a ReadPath) -> Result<Self, Refusal> {
+        let shared = &path.shared;
+        let limit = shared.settings.max_in_flight;
+        let before = shared.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = Self(path);
+        if before >= limit as u64 {
+            return Err(Refusal::new(
+                Code::ResourceExhausted,
+                Reason::Overloaded,
+                format!("{limit} requests are in flight, the most this server takes; retry later"),
+            )
+            .with("max_in_flight", limit.to_string()));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.shared.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

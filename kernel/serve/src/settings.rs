@@ -1,0 +1,26 @@
+//! What the host decides at the start.
+
+use std::time::Duration;
+
+/// Settings of a server; fixed once it is made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen: `host:port`; port 0 takes a free one.
+    pub listen: String,
+    /// The store: `redis://[user[:password]@]host[:port][/database]`.
+    pub store_url: String,
+    /// How long the store may take to answer a request; its values are then `UNAVAILABLE`.
+    pub store_timeout: Duration,
+    /// Requests worked on at once; further ones are refused as overload.
+    pub max_in_flight: usize,
+    /// The largest request message, in bytes.
+    pub max_message_bytes: usize,
+    /// Whether answers are put on the served queue.
+    pub served_log: bool,
+    /// Served records that may wait to be drained; when so many wait, requests are refused as overload.
+    pub served_queue: usize,
+    /// The largest served record, in bytes; a request whose record would be larger is refused as too large.
+    pub served_record_bytes: usize,
+    /// Runtimes, each with a thread and a connection to the store of its own.
+    pub threads: usize,
+}
