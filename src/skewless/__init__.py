@@ -1,1 +1,85 @@
-"""Skewless: a feature store that serves, trains and replays the very same values."""
+"""Skewless: a feature store that serves, trains and replays the very same values.
+
+    import skewless
+
+    origin = skewless.Entity("origin")
+
+Importing it is cheap: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skewless.definitions.aggregates import (
+        avg,
+        count,
+        count_distinct,
+        last,
+        stddev,
+        time_since_last,
+        variance,
+    )
+    from skewless.definitions.aggregates import max_ as max  # noqa: A004
+    from skewless.definitions.aggregates import min_ as min  # noqa: A004
+    from skewless.definitions.aggregates import sum_ as sum  # noqa: A004
+    from skewless.definitions.loading import load
+    from skewless.definitions.objects import BatchSource, Entity, RequestSource, StreamSource
+    from skewless.definitions.project import Project
+    from skewless.definitions.views import (
+        BatchFeatureView,
+        FeatureService,
+        LatestFeatureView,
+        OnDemandFeatureView,
+        StreamFeatureView,
+    )
+
+__all__ = [
+    "BatchFeatureView",
+    "BatchSource",
+    "Entity",
+    "FeatureService",
+    "LatestFeatureView",
+    "OnDemandFeatureView",
+    "Project",
+    "RequestSource",
+    "StreamFeatureView",
+    "StreamSource",
+    "avg",
+    "count",
+    "count_distinct",
+    "last",
+    "load",
+    "max",
+    "min",
+    "stddev",
+    "sum",
+    "time_since_last",
+    "variance",
+]
+
+_HOMES = {
+    "skewless.definitions.aggregates": ("avg count count_distinct last max_ min_ stddev sum_ time_since_last variance"),
+    "skewless.definitions.loading": "load",
+    "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",
+    "skewless.definitions.project": "Project",
+    "skewless.definitions.views": (
+        "BatchFeatureView FeatureService LatestFeatureView OnDemandFeatureView StreamFeatureView"
+    ),
+}
+_FOUND_IN = {name.rstrip("_"): (home, name) for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FOUND_IN:
+        raise AttributeError(f"module 'skewless' has no attribute {name!r}")
+    home, own = _FOUND_IN[name]
+    value = getattr(importlib.import_module(home), own)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,129 @@
+"""Aggregates over windows, as users write them: one call makes one feature per window.
+
+    count("departures", windows=["1h", "24h"])        # departures_1h, departures_24h
+    avg("delay", "dep_delay", windows={"delay_now": "1h"})
+
+A mapping of windows names each feature itself. ``hop`` sets the step of the windows' lower edge for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from skewless import kernel
+from skewless.definitions import durations
+from skewless.definitions.building import STAND_IN_US, Build, pairs
+from skewless.definitions.durations import Duration
+from skewless.types import ValueType
+
+Windows: TypeAlias = Sequence[Duration] | Mapping[str, Duration]
+
+_RESULTS: Final = {
+    "count": ValueType.INT64,
+    "count_distinct": ValueType.INT64,
+    "time_since_last": ValueType.INT64,
+    "avg": ValueType.FLOAT64,
+    "variance": ValueType.FLOAT64,
+    "stddev": ValueType.FLOAT64,
+}
+"""The types of results that do not depend on the column; those of the others are the column's."""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """An aggregate over one or several windows."""
+
+    name: str
+    agg: str
+    column: str | None
+    windows: Windows
+    hop: Duration | None = None
+    bound: int | None = None
+
+    def features(self, build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
+        """One feature per window, as in the document."""
+        return [
+            self._feature(build, columns, name, width)
+            for name, width in pairs([self.windows] if isinstance(self.windows, str) else self.windows)
+        ]
+
+    def _feature(self, build: Build, columns: Mapping[str, str], name: str | None, width: object) -> dict[str, Any]:
+        window = build.length(width)
+        hop = self._hop(build, window)
+        suffix = width if isinstance(width, str) else durations.text(window)
+        return {
+            "name": name or f"{self.name}_{suffix}",
+            "agg": self.agg,
+            "column": self.column,
+            "window_us": window,
+            "hop_us": hop,
+            "bound": self.bound,
+            "type": str(_RESULTS.get(self.agg) or columns.get(self.column or "", ValueType.FLOAT64)),
+        }
+
+    def _hop(self, build: Build, window: int) -> int:
+        if self.hop is not None:
+            return build.length(self.hop)
+        hop = kernel.default_hop(window)
+        if hop is None:
+            build.fault(
+                f"a window of {durations.text(window)} has no default hop, which would be a 48th of it or less: "
+                "give hop=, one of 1s, 10s, 1m, 5m, 15m, 1h, 6h, 1d that divides the window",
+                "NO_DEFAULT_HOP",
+            )
+            return STAND_IN_US
+        return hop
+
+
+def count(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """How many events; with a column, how many with a valid value there. int64; 0 over nothing."""
+    return Aggregate(name, "count", column, windows, hop)
+
+
+def sum_(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The exact sum, rounded once, of the column's type; 0 over nothing."""
+    return Aggregate(name, "sum", column, windows, hop)
+
+
+def avg(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The exact mean, rounded once. float64; null over nothing."""
+    return Aggregate(name, "avg", column, windows, hop)
+
+
+def min_(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The least value, of the column's type; null over nothing."""
+    return Aggregate(name, "min", column, windows, hop)
+
+
+def max_(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The greatest value, of the column's type; null over nothing."""
+    return Aggregate(name, "max", column, windows, hop)
+
+
+def variance(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The sample variance (n - 1). float64; null below two values."""
+    return Aggregate(name, "variance", column, windows, hop)
+
+
+def stddev(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The root of the sample variance. float64; null below two values."""
+    return Aggregate(name, "stddev", column, windows, hop)
+
+
+def count_distinct(
+    name: str, column: str, *, windows: Windows, hop: Duration | None = None, bound: int = 1000
+) -> Aggregate:
+    """How many different values, exact up to ``bound``; beyond it the status OVER_BOUND. int64."""
+    return Aggregate(name, "count_distinct", column, windows, hop, bound)
+
+
+def last(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The value of the newest event, of the column's type; null if it is null there, and over nothing."""
+    return Aggregate(name, "last", column, windows, hop)
+
+
+def time_since_last(name: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """From the newest event to the request time, in microseconds. int64; null over nothing."""
+    return Aggregate(name, "time_since_last", None, windows, hop)
