@@ -1,0 +1,1 @@
+"""What a set of definitions would change, and whether it may. Pure."""

@@ -1,0 +1,24 @@
+"""Settings of the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from skewless.settings import Secret, at_least, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read from SKEWLESS_<NAME>."""
+
+    listen: str = setting("127.0.0.1:7070", "host:port to serve on; port 0 takes a free one")
+    ready_file: Path | None = setting(None, "file that receives host:port once the service answers")
+    database_url: Secret = setting(
+        Secret("sqlite:///skewless-registry.db"), "SQLAlchemy URL of the database that keeps the catalogue"
+    )
+    threads: int = setting(16, "calls answered at once, beside watchers", check=at_least(1))
+    max_watchers: int = setting(200, "watchers at once; each holds a thread that sleeps", check=at_least(1))
+    max_message_bytes: int = setting(64 << 20, "largest message, in bytes", check=at_least(1 << 20))
+    stop_grace_s: float = setting(5.0, "time that running calls have to end, in seconds", check=at_least(0))
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")

@@ -1,0 +1,237 @@
+"""Answers of the services as plain objects: typed, immutable, without wire types."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from skewless.definitions.resource import Definition
+from skewless.types import Status, from_micros
+
+Value: TypeAlias = int | float | bool | str | dt.datetime | None
+"""A value as users see it: a timestamp is an aware ``datetime`` in UTC."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one definition changes."""
+
+    kind: str
+    """"add", "describe", "unchanged" or "refused"."""
+    definition: Definition
+    differences: tuple[str, ...]
+    """For describe and refused: ``path: old -> new``."""
+    next_version: str
+    """For refused: the version to use instead; empty otherwise."""
+    state_bytes_per_key: int
+    """The most bytes that one entity's state takes online; 0 where nothing is kept."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What applying changes, or has changed."""
+
+    changes: tuple[Change, ...]
+    """In the order of listings."""
+    revision: int
+    """Of a plan: the revision it was made against. Of an apply: the revision after it."""
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.kind == "refused")
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """Feature vectors, one row per entity asked for."""
+
+    request_id: str
+    """Names this answer in the served log."""
+    request_time_us: int
+    """The moment the answer is about."""
+    values: Mapping[str, tuple[Value, ...]]
+    """By ``view:feature``, in the order asked for; None where the status says there is no value."""
+    statuses: Mapping[str, tuple[Status, ...]]
+    event_times_us: Mapping[str, tuple[int | None, ...]]
+    """The newest event time behind each value; None where there is none or it is not known."""
+    token: bytes
+    """What the answer knew; empty if it is only in the served log."""
+    earliest_answerable_us: int | None
+    """Set when a status is NOT_ANSWERABLE: from when on every state could answer."""
+
+    @property
+    def request_time(self) -> dt.datetime:
+        return from_micros(self.request_time_us)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.values)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return max((len(column) for column in self.values.values()), default=0)
+
+    def to_dict(self) -> dict[str, list[Value]]:
+        """Columns by name."""
+        return {name: list(column) for name, column in self.values.items()}
+
+    def to_rows(self) -> list[dict[str, Value]]:
+        """One dict per row."""
+        return [{name: column[row] for name, column in self.values.items()} for row in range(len(self))]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that brought a batch view up to an instant."""
+
+    run_seq: int
+    """Its place among the view's runs, from 1."""
+    rows_read: int
+    rows_written: int
+    rows_dated_ahead: int
+    """Rows dated after the instant, left for a later run."""
+    entities_online: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A served value that is not what is computed now: a bug."""
+
+    request_id: str
+    row: int
+    feature: str
+    served: Value
+    served_status: Status
+    replayed: Value
+    replayed_status: Status
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How served vectors compare with their recomputation."""
+
+    vectors: int
+    """Rows of requests in the range."""
+    replayed: int
+    equal: int
+    different: int
+    not_yet_logged: int
+    """Vectors whose knowledge the event log has not reached; ask again."""
+    not_answered: int
+    """Values that were served without a value by an honest status, and so not compared."""
+    differences: tuple[Difference, ...]
+    """At most 1,000."""
+    outcomes: Mapping[str, str]
+    """By request id, where ids were given: "EQUAL", "DIFFERENT" or "NOT_YET_LOGGED"."""
+    done: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event or row behind a value."""
+
+    event_time_us: int
+    log: str
+    partition: int
+    offset: int
+    source_partition: int
+    source_offset: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class InputExplanation:
+    """One input of an on-demand feature."""
+
+    name: str
+    feature: str
+    """``view:feature``; empty for a request field."""
+    value: Value
+    status: Status | None
+    event_count: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one served value was made of."""
+
+    value: Value
+    status: Status | None
+    replayed: Value
+    replayed_status: Status | None
+    request_time_us: int
+    entity: str
+    """The keys as ``name=value``; empty for an on-demand feature."""
+    view: str
+    """``name@MAJOR.MINOR.PATCH``."""
+    meaning_hash: bytes
+    knowledge: str
+    event_count: int
+    events: tuple[Event, ...]
+    """The newest, newest first."""
+    inputs: tuple[InputExplanation, ...]
+    predictions: tuple[tuple[str, float, int], ...]
+    """Model, score and time in microseconds of each prediction made from the vector."""
+
+
+@dataclass(frozen=True)
+class LogPartition:
+    """Where one partition of an input log is."""
+
+    partition: int
+    epoch: int
+    next_offset: int
+    """Every record below is readable online."""
+    logged_offset: int
+    """Every record below is in the event log."""
+    committed_offset: int
+    end_offset: int
+    event_time_us: int | None
+    """The greatest event time seen; None: no accepted event yet."""
+
+
+@dataclass(frozen=True)
+class InputLogStatus:
+    """Where one input log is."""
+
+    project: str
+    log: str
+    source: str
+    views: tuple[str, ...]
+    partitions: tuple[LogPartition, ...]
+    records: Mapping[str, int]
+    """By verdict, since the service started."""
+    late: int
+    below_horizon: int
+    stopped: str
+    """Why it is stopped; empty while it runs."""
+
+
+@dataclass(frozen=True)
+class FeatureProfile:
+    """What was served of one feature since the validator started."""
+
+    feature: str
+    feature_service: str
+    served: int
+    statuses: Mapping[Status, int]
+    coverage: float
+    min: float | None
+    max: float | None
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The validator's account of a project."""
+
+    seen: int
+    replayed: int
+    mismatches: int
+    pending: int
+    profiles: tuple[FeatureProfile, ...]
+    examples: tuple[str, ...]
+    """Differing features as ``request_id row feature``."""

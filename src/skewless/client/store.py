@@ -1,0 +1,354 @@
+"""The mesh as an application sees it: one object, one method per thing that can be asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
+from skewless.api.offline.v1 import offline_service_pb2_grpc as offline_stubs
+from skewless.api.online.v1 import online_service_pb2 as online_pb
+from skewless.api.online.v1 import online_service_pb2_grpc as online_stubs
+from skewless.api.registry.v1 import registry_service_pb2 as registry_pb
+from skewless.api.registry.v1 import registry_service_pb2_grpc as registry_stubs
+from skewless.api.stream_agg.v1 import stream_agg_service_pb2 as stream_pb
+from skewless.api.stream_agg.v1 import stream_agg_service_pb2_grpc as stream_stubs
+from skewless.api.types.v1 import value_pb2
+from skewless.api.validator.v1 import validator_service_pb2 as validator_pb
+from skewless.api.validator.v1 import validator_service_pb2_grpc as validator_stubs
+from skewless.client import _reading, results
+from skewless.codec.definitions import definition_from_proto, definition_to_proto, kind_to_proto
+from skewless.codec.values import column_to_proto
+from skewless.definitions.project import Project
+from skewless.definitions.resource import Definition, Kind
+from skewless.rpc.channel import call, connect, stream
+from skewless.types import to_micros
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BULK_TIMEOUT_S: Final = 3_600.0
+
+_KNOWLEDGE: Final = {
+    "event_time": offline_pb.KNOWLEDGE_EVENT_TIME,
+    "as_served": offline_pb.KNOWLEDGE_AS_SERVED,
+}
+
+
+class Store:
+    """One project's features: defined, served, trained on, replayed, explained.
+
+    project: its name.
+    registry, online, offline, stream_agg, validator: addresses, ``host:port``; only those that are used.
+    timeout_s: the deadline of calls that answer at once.
+
+    Every method raises SkewlessError: by its class, `fault` and `retry` a caller tells what to do.
+    Safe to use from several threads. Close it, or use it in a ``with``.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        registry: str | None = None,
+        online: str | None = None,
+        offline: str | None = None,
+        stream_agg: str | None = None,
+        validator: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self.project = project
+        self.timeout_s = timeout_s
+        self._registry = _Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
+        self._online = _Peer("online", online, online_pb, "OnlineService", online_stubs)
+        self._offline = _Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
+        self._stream_agg = _Peer("stream_agg", stream_agg, stream_pb, "StreamAggService", stream_stubs)
+        self._validator = _Peer("validator", validator, validator_pb, "ValidatorService", validator_stubs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for peer in (self._registry, self._online, self._offline, self._stream_agg, self._validator):
+            peer.close()
+
+    def plan(self, definitions: Project | Iterable[Definition]) -> results.Plan:
+        """What applying would change. Changes nothing. Raises InvalidDefinitionError with every fault."""
+        request = registry_pb.PlanRequest(definitions=_messages(definitions))
+        answer = self._registry.call("Plan", request, self.timeout_s)
+        return _reading.plan(answer.changes, answer.revision)
+
+    def apply(
+        self, definitions: Project | Iterable[Definition], *, reason: str = "", after: results.Plan | None = None
+    ) -> results.Plan:
+        """Applies all definitions or none.
+
+        reason: why, for the audit.
+        after: the plan this follows; if the catalogue has moved on since, StalePlanError.
+
+        Raises InvalidDefinitionError, or MeaningChangedError if an applied version would change its meaning.
+        """
+        request = registry_pb.ApplyRequest(
+            definitions=_messages(definitions),
+            reason=reason,
+            expected_revision=after.revision if after is not None else None,
+        )
+        answer = self._registry.call("Apply", request, self.timeout_s)
+        return _reading.plan(answer.changes, answer.revision)
+
+    def get_definition(self, kind: Kind, name: str, version: str = "") -> Definition:
+        """One definition; without a version the newest. Raises UnknownResourceError."""
+        request = registry_pb.GetDefinitionRequest(
+            project=self.project, kind=kind_to_proto(kind), name=name, version=version
+        )
+        return definition_from_proto(self._registry.call("GetDefinition", request, self.timeout_s).definition)
+
+    def list_definitions(self, kind: Kind | None = None) -> Iterator[Definition]:
+        """The project's definitions in the order of kind, name and version, fetched page by page."""
+        token = ""
+        while True:
+            request = registry_pb.ListDefinitionsRequest(
+                project=self.project, kind=kind_to_proto(kind) if kind else None, page_token=token
+            )
+            page = self._registry.call("ListDefinitions", request, self.timeout_s)
+            yield from map(definition_from_proto, page.definitions)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def get_online_features(
+        self,
+        features: str | Sequence[str],
+        entities: Mapping[str, object],
+        *,
+        request: Mapping[str, object] | None = None,
+        request_time: dt.datetime | int | None = None,
+        timeout_s: float | None = None,
+    ) -> results.OnlineFeatures:
+        """Feature vectors for inference.
+
+        features: a feature service as ``name@1.0.0``, or a list of ``view@1.0.0:feature``.
+        entities: key columns by name; a single value is one row.
+        request: request fields by name, likewise.
+        request_time: the moment the prediction is about, an aware ``datetime`` or microseconds; None: now.
+        """
+        message = online_pb.GetOnlineFeaturesRequest(
+            project=self.project,
+            feature_service=features if isinstance(features, str) else "",
+            features=[] if isinstance(features, str) else features,
+            entities=_columns(entities),
+            request_fields=_columns(request or {}),
+            request_time_us=_instant(request_time, "request_time"),
+        )
+        return _reading.online(
+            self._online.call("GetOnlineFeatures", message, self.timeout_s if timeout_s is None else timeout_s)
+        )
+
+    def log_prediction(
+        self,
+        request_id: str,
+        model: str,
+        scores: Iterable[float],
+        *,
+        predicted_at: dt.datetime | int | None = None,
+    ) -> None:
+        """Ties a model's scores, one per row, to the answer they were made from."""
+        message = online_pb.LogPredictionRequest(
+            request_id=request_id,
+            project=self.project,
+            model=model,
+            scores=[float(score) for score in scores],
+            predicted_at_us=_instant(predicted_at, "predicted_at"),
+        )
+        self._online.call("LogPrediction", message, self.timeout_s)
+
+    def get_historical_features(
+        self,
+        frame: Any,
+        feature_service: str,
+        *,
+        knowledge: str = "event_time",
+        request_time_column: str = "request_time",
+        with_statuses: bool = False,
+        timeout_s: float = BULK_TIMEOUT_S,
+    ) -> pa.Table:
+        """The frame with the service's features appended, one column ``view:feature`` each, same rows and order.
+
+        frame: a pyarrow table, a pandas frame, or whatever speaks Arrow's PyCapsule interface, with the columns
+            of entity keys and request fields.
+        knowledge: "event_time": everything known today about the time before each row's request time, in
+            ``request_time_column``; "as_served": what the server knew when it answered ``request_id`` (and
+            ``row``, from 0).
+        with_statuses: append ``<feature>__status`` as well.
+        """
+        from skewless.client import _frames  # noqa: PLC0415 (frames are not imported until one is asked for)
+
+        if knowledge not in _KNOWLEDGE:
+            raise ValueError(f"knowledge is one of {', '.join(_KNOWLEDGE)}, got {knowledge!r}")
+        table = _frames.to_table(frame)
+        if knowledge == "event_time":
+            table = _frames.with_instants(table, request_time_column)
+        header = offline_pb.FrameHeader(
+            project=self.project,
+            feature_service=feature_service,
+            knowledge=_KNOWLEDGE[knowledge],
+            request_time_column=request_time_column,
+            with_statuses=with_statuses,
+        )
+
+        def requests() -> Iterator[offline_pb.GetHistoricalFeaturesRequest]:
+            yield offline_pb.GetHistoricalFeaturesRequest(header=header)
+            for piece in _frames.to_pieces(table):
+                yield offline_pb.GetHistoricalFeaturesRequest(arrow_ipc=piece)
+
+        answers = self._offline.stream("GetHistoricalFeatures", requests(), timeout_s)
+        return _frames.from_pieces(answer.arrow_ipc for answer in answers)
+
+    def materialize(
+        self, view: str, *, as_of: dt.datetime | int | None = None, timeout_s: float = BULK_TIMEOUT_S
+    ) -> results.Run:
+        """Brings a batch view, ``name@1.0.0``, up to an instant (None: now) and online."""
+        message = offline_pb.MaterializeRequest(project=self.project, view=view, as_of_us=_instant(as_of, "as_of"))
+        return _reading.run(self._offline.call("Materialize", message, timeout_s))
+
+    def replay(
+        self,
+        request_ids: Iterable[str] = (),
+        *,
+        served_from: dt.datetime | int | None = None,
+        served_until: dt.datetime | int | None = None,
+        on_progress: Callable[[results.Replay], None] | None = None,
+        timeout_s: float = BULK_TIMEOUT_S,
+    ) -> results.Replay:
+        """Recomputes served vectors at their own knowledge and compares bit by bit.
+
+        request_ids: only these, at most 10,000; none: all that were served in the range.
+        on_progress: called with the account so far, now and then.
+        """
+        message = offline_pb.ReplayRequest(
+            project=self.project,
+            request_ids=request_ids,
+            served_from_us=_instant(served_from, "served_from"),
+            served_until_us=_instant(served_until, "served_until"),
+        )
+        differences: list[results.Difference] = []
+        outcomes: dict[str, str] = {}
+        so_far = results.Replay(0, 0, 0, 0, 0, 0, (), {}, done=False)
+        for answer in self._offline.stream("Replay", message, timeout_s):
+            differences += map(_reading.difference, answer.differences)
+            outcomes |= {name: _reading.outcome(outcome) for name, outcome in answer.outcomes.items()}
+            so_far = results.Replay(
+                vectors=answer.vectors,
+                replayed=answer.replayed,
+                equal=answer.equal,
+                different=answer.different,
+                not_yet_logged=answer.not_yet_logged,
+                not_answered=answer.not_answered,
+                differences=tuple(differences),
+                outcomes=dict(outcomes),
+                done=answer.done,
+            )
+            if on_progress is not None:
+                on_progress(so_far)
+        return so_far
+
+    def explain(self, request_id: str, feature: str, *, row: int = 0, max_events: int = 0) -> results.Explanation:
+        """What one served value, ``view:feature`` of a row, was made of; at most ``max_events`` events (0: 100)."""
+        message = offline_pb.ExplainRequest(
+            project=self.project, request_id=request_id, row=row, feature=feature, max_events=max_events
+        )
+        return _reading.explanation(self._offline.call("Explain", message, 6 * self.timeout_s))
+
+    def stream_status(
+        self,
+        *,
+        wait_for: Iterable[tuple[str, int, int]] = (),
+        wait_for_log: bool = False,
+        timeout_s: float | None = None,
+    ) -> tuple[results.InputLogStatus, ...]:
+        """Where the stream views are.
+
+        wait_for: (source, partition, next offset): answer when every record below is readable online.
+        wait_for_log: and in the event log.
+        timeout_s: how long to wait; beyond it TimedOutError.
+        """
+        message = stream_pb.StatusRequest(
+            project=self.project,
+            wait_for=[
+                stream_pb.SourcePosition(project=self.project, source=source, partition=partition, next_offset=offset)
+                for source, partition, offset in wait_for
+            ],
+            wait_for_log=wait_for_log,
+        )
+        answer = self._stream_agg.call("Status", message, self.timeout_s if timeout_s is None else timeout_s)
+        return _reading.stream_status(answer)
+
+    def report(self) -> results.Report:
+        """The validator's newest account: consistency of what was served, and its profile."""
+        message = validator_pb.GetReportRequest(project=self.project)
+        return _reading.report(self._validator.call("GetReport", message, self.timeout_s))
+
+
+class _Peer:
+    """One service, connected when it is first called."""
+
+    def __init__(self, name: str, address: str | None, messages: Any, service: str, stubs: Any) -> None:
+        self._name = name
+        self._address = address
+        self._descriptor: ServiceDescriptor = messages.DESCRIPTOR.services_by_name[service]
+        self._make_stub = getattr(stubs, f"{service}Stub")
+        self._channel: grpc.Channel | None = None
+        self._lock = threading.Lock()
+
+    def call(self, method: str, request: Any, timeout_s: float) -> Any:
+        stub, address = self._stub()
+        return call(getattr(stub, method), request, address=address, timeout_s=timeout_s)
+
+    def stream(self, method: str, request: Any, timeout_s: float) -> Iterator[Any]:
+        stub, address = self._stub()
+        return stream(getattr(stub, method), request, address=address, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _stub(self) -> tuple[Any, str]:
+        if self._address is None:
+            raise ValueError(f"this needs the address of {self._name}: Store(..., {self._name}='host:port')")
+        with self._lock:
+            if self._channel is None:
+                self._channel = connect(self._address, self._descriptor)
+            return self._make_stub(self._channel), self._address
+
+
+def _messages(definitions: Project | Iterable[Definition]) -> Iterator[Any]:
+    own = definitions.definitions() if isinstance(definitions, Project) else definitions
+    return map(definition_to_proto, own)
+
+
+def _columns(columns: Mapping[str, object]) -> dict[str, value_pb2.ValueColumn]:
+    return {name: column_to_proto(_cells(column), field=name) for name, column in columns.items()}
+
+
+def _cells(column: object) -> Iterable[object]:
+    """The cells of a column; a single value is a column of one. Arrays of other libraries give Python values."""
+    for method in ("to_pylist", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+    if isinstance(column, str | bytes) or not isinstance(column, Iterable):
+        return [column]
+    return column
+
+
+def _instant(instant: dt.datetime | int | None, field: str) -> int | None:
+    return to_micros(instant, field=field) if isinstance(instant, dt.datetime) else instant

@@ -1,0 +1,211 @@
+"""The client: what it asks on the wire, what it makes of the answers. The peer is a real server on a free port."""
+
+import datetime as dt
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
+from skewless.api.offline.v1 import offline_service_pb2_grpc as offline_stubs
+from skewless.api.online.v1 import online_service_pb2 as online_pb
+from skewless.api.online.v1 import online_service_pb2_grpc as online_stubs
+from skewless.api.types.v1 import value_pb2
+from skewless.client import Store, _frames
+from skewless.errors import (
+    EntityMismatchError,
+    InvalidArgumentError,
+    NaiveTimestampError,
+    UnknownFeatureServiceError,
+    WrongTypeError,
+)
+from skewless.rpc.server import Server
+from skewless.types import Status
+
+INSTANT = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+
+
+class Peer(online_stubs.OnlineServiceServicer, offline_stubs.OfflineServiceServicer):
+    """Keeps what it is asked; answers a fixed vector, and frames with one column appended."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.fail_after_frame = False
+
+    def GetOnlineFeatures(  # noqa: N802
+        self,
+        request: online_pb.GetOnlineFeaturesRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> online_pb.GetOnlineFeaturesResponse:
+        self.asked.append(request)
+        if not request.entities:
+            raise EntityMismatchError(missing=["origin"])
+        column = online_pb.FeatureColumn(
+            values=[value_pb2.Value(timestamp_us_value=1_000_000), value_pb2.Value()],
+            statuses=[value_pb2.STATUS_PRESENT, value_pb2.STATUS_NOT_ANSWERABLE],
+            event_times_us=[5, 0],
+        )
+        return online_pb.GetOnlineFeaturesResponse(
+            request_id="0" * 26,
+            request_time_us=request.request_time_us,
+            feature_names=["v:f"],
+            columns=[column],
+            as_of_token=b"token",
+            earliest_answerable_us=7,
+        )
+
+    def LogPrediction(  # noqa: N802
+        self,
+        request: online_pb.LogPredictionRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> online_pb.LogPredictionResponse:
+        self.asked.append(request)
+        return online_pb.LogPredictionResponse()
+
+    def GetHistoricalFeatures(  # noqa: N802
+        self,
+        requests: Iterator[offline_pb.GetHistoricalFeaturesRequest],
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> Iterator[offline_pb.GetHistoricalFeaturesResponse]:
+        header = next(requests).header
+        self.asked.append(header)
+        pieces = [request.arrow_ipc for request in requests]
+        assert all(len(piece) <= 1 << 20 for piece in pieces)
+        table = _frames.from_pieces(pieces)
+        answer = table.append_column("v:f", pa.array(range(len(table)), pa.int64()))
+        for piece in _frames.to_pieces(answer):
+            yield offline_pb.GetHistoricalFeaturesResponse(arrow_ipc=piece)
+        if self.fail_after_frame:
+            raise UnknownFeatureServiceError(name=header.feature_service)
+
+
+@pytest.fixture
+def peer() -> Iterator[tuple[Peer, Store]]:
+    peer = Peer()  # type: ignore[abstract]  # the other methods are not asked for
+    server = Server("127.0.0.1:0", threads=4)
+    online, offline = online_pb.DESCRIPTOR, offline_pb.DESCRIPTOR
+    server.add(online_stubs.add_OnlineServiceServicer_to_server, peer, online.services_by_name["OnlineService"])
+    server.add(offline_stubs.add_OfflineServiceServicer_to_server, peer, offline.services_by_name["OfflineService"])
+    address = server.start()
+    with Store("flights", online=address, offline=address) as store:
+        yield peer, store
+    server.stop(0)
+
+
+def test_a_request_goes_out_as_columns_and_comes_back_as_values(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    answer = store.get_online_features(
+        "model@1.0.0",
+        {"origin": ["JFK", "EWR"], "id": np.array([1, 2])},
+        request={"scheduled": [INSTANT, None]},
+        request_time=INSTANT,
+    )
+    (request,) = asked.asked
+    assert request.feature_service == "model@1.0.0"
+    assert [value.string_value for value in request.entities["origin"].values] == ["JFK", "EWR"]
+    assert [value.int64_value for value in request.entities["id"].values] == [1, 2]
+    assert request.request_fields["scheduled"].values[0].timestamp_us_value == 1_372_680_000_000_000
+    assert request.request_fields["scheduled"].values[1] == value_pb2.Value()
+    assert answer.request_time == INSTANT
+    assert answer.to_dict() == {"v:f": [dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.UTC), None]}
+    assert answer.to_rows()[1] == {"v:f": None}
+    assert answer.statuses == {"v:f": (Status.PRESENT, Status.NOT_ANSWERABLE)}
+    assert answer.event_times_us == {"v:f": (5, None)}
+    assert (len(answer), answer.token, answer.earliest_answerable_us) == (2, b"token", 7)
+
+
+def test_single_values_are_one_row_and_lists_of_features_are_lists(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    store.get_online_features(["v@1.0.0:f"], {"origin": "JFK"})
+    (request,) = asked.asked
+    assert list(request.features) == ["v@1.0.0:f"]
+    assert len(request.entities["origin"].values) == 1
+    assert not request.HasField("request_time_us")
+
+
+def test_wrong_values_never_leave(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    with pytest.raises(NaiveTimestampError, match="request_time"):
+        store.get_online_features("m@1.0.0", {"origin": "JFK"}, request_time=INSTANT.replace(tzinfo=None))
+    with pytest.raises(WrongTypeError, match=r"amount\[1\]: expected .* got nan"):
+        store.get_online_features("m@1.0.0", {"origin": "JFK"}, request={"amount": [1.0, float("nan")]})
+    with pytest.raises(EntityMismatchError, match="missing: origin"):
+        store.get_online_features("m@1.0.0", {})
+    assert len(asked.asked) == 1
+
+
+def test_predictions_are_numbers(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    store.log_prediction("0" * 26, "delay@1", np.array([0.25, 1.0]), predicted_at=5)
+    assert list(asked.asked[0].scores) == [0.25, 1.0]
+    assert asked.asked[0].predicted_at_us == 5
+    with pytest.raises(InvalidArgumentError) as caught:
+        store.log_prediction("short", "delay@1", [float("inf")])
+    assert [violation.path for violation in caught.value.violations] == ["request_id", "scores[0]"]
+
+
+def test_a_frame_comes_back_whole_and_in_order(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    rows = 200_000
+    frame = pa.table(
+        {
+            "origin": pa.array(["JFK", None] * (rows // 2)),
+            "request_time": pa.array(range(rows), pa.timestamp("ms", tz="America/New_York")),
+        }
+    )
+    answer = store.get_historical_features(frame, "model@1.0.0", with_statuses=True)
+    (header,) = asked.asked
+    assert header.knowledge == offline_pb.KNOWLEDGE_EVENT_TIME
+    assert (header.request_time_column, header.with_statuses) == ("request_time", True)
+    assert answer.column_names == ["origin", "request_time", "v:f"]
+    assert answer.schema.field("request_time").type == pa.timestamp("us", tz="UTC")
+    assert answer["request_time"].cast(pa.int64())[7].as_py() == 7_000
+    assert answer["v:f"].to_pylist() == list(range(rows))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_small_frames_of_pandas_travel_too(peer: tuple[Peer, Store], rows: int) -> None:
+    frame = pd.DataFrame({"request_id": ["x"][:rows], "row": [0][:rows]}, index=[9][:rows])
+    answer = peer[1].get_historical_features(frame, "model@1.0.0", knowledge="as_served")
+    assert answer.column_names == ["request_id", "row", "v:f"]
+    assert len(answer) == rows
+
+
+def test_a_failure_behind_the_last_row_is_not_missed(peer: tuple[Peer, Store]) -> None:
+    peer[0].fail_after_frame = True
+    with pytest.raises(UnknownFeatureServiceError, match="model@9"):
+        peer[1].get_historical_features(pa.table({"request_id": ["x"]}), "model@9.0.0", knowledge="as_served")
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "words"),
+    [
+        (pa.array([0], pa.timestamp("us")), NaiveTimestampError, "tz_localize"),
+        (pa.array([1], pa.timestamp("ns", tz="UTC")), WrongTypeError, "whole microseconds"),
+        (pa.array([None], pa.timestamp("us", tz="UTC")), WrongTypeError, "1 nulls"),
+        (pa.array(["2013-01-01"]), WrongTypeError, "timestamps with a zone, got string"),
+    ],
+)
+def test_request_times_of_a_frame_are_instants(
+    peer: tuple[Peer, Store], column: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        peer[1].get_historical_features(pa.table({"request_time": column}), "model@1.0.0")
+    with pytest.raises(WrongTypeError, match="only the columns request_time"):
+        peer[1].get_historical_features(pa.table({"request_time": column}), "model@1.0.0", request_time_column="at")
+    with pytest.raises(ValueError, match="event_time, as_served"):
+        peer[1].get_historical_features(pa.table({"request_time": column}), "m@1.0.0", knowledge="now")
+    assert peer[0].asked == []
+
+
+def test_the_client_pulls_no_frames_until_one_is_asked_for() -> None:
+    heavy = ("pandas", "pyarrow", "numpy", "protovalidate", "sqlalchemy")
+    code = f"import sys, skewless.client; print(*(name for name in {heavy} if name in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
