@@ -71,6 +71,20 @@ def test_commits_keep_their_note(bus: Bus) -> None:
     assert bus.committed("somebody", "noted", range(4)) == {1: Committed(7, '{"a":1}'), 3: Committed(0)}
 
 
+def test_commits_survive_the_broker_and_go_on_when_it_is_back(mesh: LocalMesh) -> None:
+    bus = Bus(mesh.addresses[BROKER], timeout_s=1)
+    bus.ensure_topic("kept")
+    bus.commit("keeper", "kept", {0: Committed(1, "a")})
+    mesh.kill(BROKER)
+    with pytest.raises(BusError, match=mesh.addresses[BROKER]):
+        bus.commit("keeper", "kept", {0: Committed(2, "b")})
+    mesh.restart(BROKER)
+    assert bus.topic("kept") is not None
+    assert bus.committed("keeper", "kept", [0])[0].next_offset in {1, 2}
+    bus.commit("keeper", "kept", {0: Committed(3, "c")})
+    assert bus.committed("keeper", "kept", [0]) == {0: Committed(3, "c")}
+
+
 def test_a_position_beyond_the_end_is_an_error_not_a_reset(bus: Bus) -> None:
     bus.ensure_topic("short")
     with bus.reader("short", {0: 99}) as reader, pytest.raises(PositionLostError, match="short/0"):

@@ -12,8 +12,9 @@ Readers assign partitions themselves and keep no group membership; what they hav
 group's name with a text beside each offset. Every failure names the broker's address.
 """
 
-from skewless.bus.connection import Bus, Committed, Topic
+from skewless.bus.connection import Bus, Topic
 from skewless.bus.errors import BusError, PositionLostError
+from skewless.bus.group import Committed
 from skewless.bus.reader import Part, Read, Reader
 from skewless.bus.sender import Sender
 

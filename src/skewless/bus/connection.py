@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are its documented names
     AdminClient,
     ConfigResource,
@@ -23,7 +17,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are i
     ResourceType,
 )
 
-from skewless.bus.errors import BusError, complaints
+from skewless.bus.errors import BusError, code_of, complaints, text_of
+from skewless.bus.group import Committed, Group
 from skewless.bus.reader import Reader
 from skewless.bus.sender import Sender
 
@@ -47,15 +42,6 @@ class Topic:
     """Whether the broker stamps records with the time of their arrival; else their senders do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """How far a group has come in a partition, and what it noted beside it."""
-
-    next_offset: int
-    note: str = ""
-    """At most 4,096 bytes of UTF-8 with usual broker settings."""
-
-
 class Bus:
     """One broker (or a cluster, by any of its members). Safe to use from several threads.
 
@@ -77,6 +63,8 @@ class Bus:
             "error_cb": complaints(address),
         }
         self._admin = AdminClient(self._config)
+        self._lock = threading.Lock()
+        self._groups: dict[str, Group] = {}
 
     def topic(self, name: str) -> Topic | None:
         """The facts about a topic; None if there is none of this name. Raises BusError."""
@@ -85,9 +73,9 @@ class Bus:
         try:
             found = described.result(self._timeout_s + 1)
         except KafkaException as error:
-            if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if code_of(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
-            raise BusError(self.address, doing, _text(error)) from error
+            raise BusError(self.address, doing, text_of(error)) from error
         resource = ConfigResource(ResourceType.TOPIC, name)
         config = self._wait(self._admin.describe_configs([resource], request_timeout=self._timeout_s)[resource], doing)
         return Topic(
@@ -113,8 +101,8 @@ class Bus:
         try:
             made.result(self._timeout_s + 1)
         except KafkaException as error:
-            if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise BusError(self.address, f"making the topic {name}", _text(error)) from error
+            if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BusError(self.address, f"making the topic {name}", text_of(error)) from error
 
     def starts(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """The first offset that each partition still has. Raises BusError."""
@@ -132,35 +120,22 @@ class Bus:
 
     def committed(self, group: str, topic: str, partitions: Iterable[int]) -> dict[int, Committed]:
         """What the group committed; a partition without a commit is absent. Raises BusError."""
-        places = [TopicPartition(topic, partition) for partition in partitions]
-        asked = [ConsumerGroupTopicPartitions(group, places)]
-        answer = self._admin.list_consumer_group_offsets(asked, request_timeout=self._timeout_s)[group]
-        doing = f"asking for the offsets that {group} committed for {topic}"
-        try:
-            found = answer.result(self._timeout_s + 1)
-        except KafkaException as error:
-            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise BusError(self.address, doing, _text(error)) from error
-        kept: dict[int, Committed] = {}
-        for place in found.topic_partitions:
-            if place.error is not None:
-                raise BusError(self.address, doing, place.error)
-            if place.offset != OFFSET_INVALID:
-                kept[place.partition] = Committed(place.offset, place.metadata or "")
-        return kept
+        return self._group(group).committed(topic, partitions)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, Committed]) -> None:
-        """Commits for a group that has no members. Raises BusError; it may have been done nevertheless."""
-        places = [TopicPartition(topic, partition, done.next_offset, done.note) for partition, done in offsets.items()]
-        if not places:
-            return
-        asked = [ConsumerGroupTopicPartitions(group, places)]
-        answer = self._admin.alter_consumer_group_offsets(asked, request_timeout=self._timeout_s)[group]
-        doing = f"committing offsets of {group} for {topic}"
-        for place in self._wait(answer, doing).topic_partitions:
-            if place.error is not None:
-                raise BusError(self.address, doing, place.error)
+        """Commits for a group that has no members.
+
+        Raises BusError; it may have been done nevertheless, or be done when the broker is back.
+        """
+        if offsets:
+            self._group(group).commit(topic, offsets)
+
+    def _group(self, name: str) -> Group:
+        with self._lock:
+            found = self._groups.get(name)
+            if found is None:
+                found = self._groups[name] = Group(self._config, self.address, name, self._timeout_s)
+            return found
 
     def reader(self, topic: str, positions: Mapping[int, int]) -> Reader:
         """Reads the topic's partitions from these offsets on."""
@@ -179,14 +154,4 @@ class Bus:
         try:
             return answer.result(self._timeout_s + 1)
         except (KafkaException, TimeoutError) as error:
-            raise BusError(self.address, doing, _text(error)) from error
-
-
-def _code(error: KafkaException) -> int | None:
-    found = error.args[0] if error.args else None
-    return found.code() if isinstance(found, KafkaError) else None
-
-
-def _text(error: Exception) -> str:
-    found = error.args[0] if error.args else None
-    return found.str() if isinstance(found, KafkaError) else str(error) or type(error).__name__
+            raise BusError(self.address, doing, text_of(error)) from error

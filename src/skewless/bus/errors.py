@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from skewless.errors import DependencyUnavailableError, Fault, SkewlessError
 
@@ -48,3 +48,15 @@ def complaints(address: str) -> Callable[[KafkaError], None]:
             log.warning("the broker at %s: %s; trying again", address, error)
 
     return report
+
+
+def code_of(error: KafkaException) -> int | None:
+    """The client's number of the failure."""
+    found = error.args[0] if error.args else None
+    return found.code() if isinstance(found, KafkaError) else None
+
+
+def text_of(error: Exception) -> str:
+    """The failure in words."""
+    found = error.args[0] if error.args else None
+    return found.str() if isinstance(found, KafkaError) else str(error) or type(error).__name__
