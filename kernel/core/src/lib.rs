@@ -14,7 +14,6 @@ pub mod numbers;
 pub mod ondemand;
 pub mod partition;
 pub mod payload;
-pub mod plan;
 pub mod schema;
 pub mod state;
 pub mod status;
