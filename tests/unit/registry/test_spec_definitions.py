@@ -1,7 +1,8 @@
-"""Every case of tests/spec/definitions/bad.yaml, by the kernel and by the registry's plan."""
+"""Every case of tests/spec/definitions/, by the kernel, by the plan and by its advice."""
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import yaml
 from services.registry.domain.plan import plan
 from skewless import kernel
 from skewless.definitions.resource import Definition, Kind, Version, canonical
+from skewless.definitions.versions import differences, next_version
 from skewless.errors import InvalidDefinitionError
 from tests.unit.registry.flights import by_name, definitions
 
-TABLE = Path(__file__).resolve().parents[2] / "spec" / "definitions" / "bad.yaml"
-CASES: list[dict[str, Any]] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))["cases"]
+FOLDER = Path(__file__).resolve().parents[2] / "spec" / "definitions"
+CASES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "bad.yaml").read_text(encoding="utf-8"))["cases"]
+VERSIONS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "versions.yaml").read_text(encoding="utf-8"))["cases"]
 GOOD = {
     "entity": "origin",
     "source": "departures",
@@ -40,8 +43,10 @@ def put(document: Any, path: str, value: Any) -> None:
     *steps, last = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", path)]
     for step in steps:
         document = document[step]
-    if value is None and isinstance(document, dict) and last == "head_max":
+    if value is None and last == "head_max":
         del document[last]
+    elif isinstance(document, list) and last == len(document):
+        document.append(value)
     else:
         document[last] = value
 
@@ -50,6 +55,9 @@ def broken(case: dict[str, Any]) -> bytes:
     document = good(case["of"])
     for path, value in case.get("set", {}).items():
         put(document, path, value)
+    if "swap" in case:
+        features = document["features"]
+        features[0], features[1] = features[1], features[0]
     return json.dumps(document).encode() if case.get("spaced") else canonical(document)
 
 
@@ -79,3 +87,14 @@ def test_the_registry_refuses_it_with_the_place_in_the_request(case: dict[str, A
     assert [(v.path, v.reason) for v in caught.value.violations] == [
         (f"definitions[0].meaning_json.{fault['path']}".rstrip("."), fault["reason"]) for fault in case["faults"]
     ]
+
+
+@pytest.mark.parametrize("case", VERSIONS, ids=lambda case: case["name"])
+def test_the_next_version_follows_from_what_changed(case: dict[str, Any]) -> None:
+    kind = Kind(case["of"])
+    document = good(case["of"])
+    applied = Definition("flights", kind, document["name"], Version(1, 4, 0), canonical(document))
+    wanted = replace(applied, meaning_json=broken(case), **case.get("words", {}))
+    assert str(next_version(applied, wanted, [Version(1, 4, 0)])) == case["next"]
+    assert (wanted.meaning_hash == applied.meaning_hash) == ("words" in case)
+    assert differences(applied, wanted)
