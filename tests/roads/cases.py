@@ -305,6 +305,7 @@ _BODIES: Mapping[str, Callable[[dict[str, Any], str], Body]] = {
     "entity_id": _plain,
     "state_key": _plain,
     "partition": _plain,
+    "plan": _plain,
 }
 
 

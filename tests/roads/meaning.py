@@ -1,5 +1,6 @@
 """The meaning documents (M1) of the cases: fully defaulted, canonical JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,6 +95,21 @@ def _latest(source: Mapping[str, Any], keep: Mapping[str, Any] | None, spec: Lat
             "features": [{"name": n, "column": c, "type": spec.types[n]} for n, c in spec.features.items()],
         }
     )
+
+
+def patched(document: Mapping[str, Any], members: Mapping[str, Any], gone: Sequence[str]) -> dict[str, Any]:
+    """The document with other members: dotted paths, numbers are places in lists."""
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    for path in [*members, *gone]:
+        *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+        at: Any = copy
+        for step in way:
+            at = at[step]
+        if path in members:
+            at[last] = members[path]
+        else:
+            del at[last]
+    return copy
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
