@@ -2,8 +2,11 @@
 
 use std::ffi::CStr;
 
+use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::{Array, RecordBatch, StructArray};
+use arrow_array::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, StructArray, make_array};
+use arrow_select::concat::concat_batches;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
@@ -11,6 +14,7 @@ use crate::errors::InputError;
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
+const STREAM: &CStr = c"arrow_array_stream";
 
 /// A record batch that `pyarrow.record_batch(...)`, polars and others take over without copying.
 #[pyclass(frozen, module = "skewless_kernel")]
@@ -47,10 +51,21 @@ impl ArrowBatch {
 
 /// The one batch of an object with `__arrow_c_array__`.
 pub(crate) fn one_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    let array = import(object, "expected one Arrow record batch (an object with __arrow_c_array__)")?;
+    match array.as_struct_opt() {
+        Some(rows) if rows.null_count() == 0 => Ok(RecordBatch::from(rows)),
+        _ => Err(InputError::new_err("expected a record batch, not a single array")),
+    }
+}
+
+/// The single array of an object with `__arrow_c_array__`.
+pub(crate) fn one_array(object: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
+    import(object, "expected one Arrow array (an object with __arrow_c_array__)")
+}
+
+fn import(object: &Bound<'_, PyAny>, expected: &'static str) -> PyResult<ArrayRef> {
     if !object.hasattr("__arrow_c_array__")? {
-        return Err(InputError::new_err(
-            "expected one Arrow record batch (an object with __arrow_c_array__)",
-        ));
+        return Err(InputError::new_err(expected));
     }
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
         object.call_method0("__arrow_c_array__")?.extract()?;
@@ -58,13 +73,25 @@ pub(crate) fn one_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     let array = array.pointer_checked(Some(ARRAY))?.cast::<FFI_ArrowArray>();
     // SAFETY: the capsules' names vouch for what they point to; both are moved out, and the capsules' destructors
     // see that.
-    let data = unsafe {
+    unsafe {
         let schema = FFI_ArrowSchema::from_raw(schema.as_ptr());
         from_ffi(FFI_ArrowArray::from_raw(array.as_ptr()), &schema)
     }
-    .map_err(InputError::of_arrow)?;
-    if !matches!(data.data_type(), arrow_schema::DataType::Struct(_)) || data.null_count() > 0 {
-        return Err(InputError::new_err("expected a record batch, not a single array"));
+    .map(make_array)
+    .map_err(InputError::of_arrow)
+}
+
+/// All batches of an object with `__arrow_c_stream__` (a table, a reader) as one; or its one batch.
+pub(crate) fn all_batches(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    if !object.hasattr("__arrow_c_stream__")? {
+        return one_batch(object);
     }
-    Ok(RecordBatch::from(StructArray::from(data)))
+    let stream: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_stream__")?.extract()?;
+    let stream = stream.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: the capsule's name vouches for what it points to; the stream is moved out, and the capsule's
+    // destructor sees that.
+    let reader = unsafe { ArrowArrayStreamReader::from_raw(stream.as_ptr()) }.map_err(InputError::of_arrow)?;
+    let schema = reader.schema();
+    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(InputError::of_arrow)?;
+    concat_batches(&schema, &batches).map_err(InputError::of_arrow)
 }

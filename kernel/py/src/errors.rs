@@ -44,6 +44,13 @@ impl InputError {
     }
 }
 
+impl StateError {
+    /// One with a stable reason.
+    pub(crate) fn of(py: Python<'_>, reason: &'static str, message: String) -> PyErr {
+        with_reason(py, Self::new_err(message), reason)
+    }
+}
+
 /// All faults of a definition as one exception.
 pub(crate) fn definition_error(py: Python<'_>, faults: &[Fault]) -> PyErr {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -62,6 +69,11 @@ pub(crate) fn definition_error(py: Python<'_>, faults: &[Fault]) -> PyErr {
         Ok(()) => error,
         Err(other) => other,
     }
+}
+
+/// A stored state that cannot be used, with its stable reason.
+pub(crate) fn state_error(py: Python<'_>, error: &skewless_core::state::StateError) -> PyErr {
+    StateError::of(py, error.reason(), error.to_string())
 }
 
 fn with_reason(py: Python<'_>, error: PyErr, reason: &'static str) -> PyErr {

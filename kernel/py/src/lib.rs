@@ -8,6 +8,7 @@ mod errors;
 mod expression;
 mod keys;
 mod meaning;
+mod stream;
 
 use pyo3::prelude::*;
 
@@ -24,6 +25,7 @@ mod _native {
         crate::expression::register(module)?;
         crate::keys::register(module)?;
         crate::meaning::register(module)?;
+        crate::stream::register(module)?;
         module.add_class::<crate::arrow::ArrowBatch>()?;
         module.add("SEMANTICS_REVISION", skewless_core::SEMANTICS_REVISION)?;
         module.add("__build__", env!("SKEWLESS_KERNEL_BUILD"))

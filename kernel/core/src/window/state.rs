@@ -175,8 +175,7 @@ impl WindowState {
     }
 
     /// Raises the horizons as far as the writer's clock allows: the fold horizon to `clock - head_slack`, and
-    /// beyond that only where the head list exceeds `head_max`; the tail horizons, whenever a closing hop ends,
-    /// to the lower edges at `clock - back_slack`.
+    /// beyond that only where the head list exceeds `head_max`; the tail horizons behind it.
     pub fn raise(&mut self, view: &WindowView, clock: i64) {
         let slacks = view.slacks;
         let mut horizon = clock.saturating_sub(slacks.head);
@@ -185,13 +184,14 @@ impl WindowState {
             horizon = horizon.max(full.t.saturating_add(1));
         }
         if horizon > self.horizon {
-            self.raise_to(view, horizon, clock.saturating_sub(view.back_slack));
+            self.raise_to(view, horizon, clock);
         }
     }
 
-    /// Raises the fold horizon to `horizon`, and tail horizons so that every request from `back` on keeps its
-    /// lower edges.
-    pub(super) fn raise_to(&mut self, view: &WindowView, horizon: i64, back: i64) {
+    /// Raises the fold horizon. The tail horizons follow whenever a closing hop ends: every request from
+    /// `back_slack` before that end (or the clock, if it is behind) keeps its lower edges. They do not follow the
+    /// clock itself, so that writers with equal horizons and events have equal states.
+    pub(super) fn raise_to(&mut self, view: &WindowView, horizon: i64, clock: i64) {
         let layout = &view.layout;
         let closed = self.closed(layout);
         let folded = self.head.partition_point(|event| event.t < horizon);
@@ -201,9 +201,10 @@ impl WindowState {
         for event in &below {
             self.fold_below(layout, event);
         }
-        if self.closed(layout) > closed {
+        let now_closed = self.closed(layout);
+        if now_closed > closed {
             self.body_touched = true;
-            self.raise_tails(layout, back);
+            self.raise_tails(layout, now_closed.min(clock).saturating_sub(view.back_slack));
         }
     }
 

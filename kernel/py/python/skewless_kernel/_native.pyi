@@ -1,5 +1,6 @@
 """The compiled half of `skewless_kernel`. Times are microseconds, instants since 1970 in UTC."""
 
+import builtins
 from collections.abc import Sequence
 from typing import Final, Protocol, final, type_check_only
 
@@ -11,9 +12,13 @@ __all__ = [
     "WRITE_STREAM_STATE",
     "ArrowBatch",
     "DefinitionError",
+    "FoldReport",
     "InputError",
     "KernelError",
     "StateError",
+    "StatePartition",
+    "StreamDecoder",
+    "StreamView",
     "__build__",
     "check_expression",
     "check_meaning",
@@ -154,3 +159,167 @@ WRITE_LATEST_ROW: Final[str]
 Key: the state. Arguments: the value, the expiry in milliseconds since 1970 (empty for none). Answers 1 when accepted,
 0 when not; what the state knows advances either way. An error for foreign bytes. It never shortens an expiry.
 """
+
+@type_check_only
+class ArrowStreamExportable(Protocol):
+    """A table or a reader of any library that speaks Arrow's PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+@final
+class StreamDecoder:
+    """Payload bytes into typed rows and verdicts: the only place where a stream record gets its verdict."""
+
+    def __new__(
+        cls, source_meaning_json: bytes, entity_keys: Sequence[tuple[str, str]], direct: bool
+    ) -> StreamDecoder:
+        """``source_meaning_json``: the source object as in a view's meaning, canonical JSON.
+
+        ``entity_keys``: (column, type) in declared order. ``direct``: the log is the source's own topic, whose record
+        keys must be the text of the entity's key (parts joined by commas). Raises DefinitionError for a faulty source,
+        InputError for keys that are no columns of it.
+        """
+
+    def decode(
+        self, keys: Sequence[bytes | None], values: Sequence[bytes | None], append_times_us: Sequence[int]
+    ) -> ArrowBatch:
+        """One row per record, in the order given.
+
+        Columns: ``verdict`` ("accepted", "malformed" or "too_far_future"), ``reason`` and ``detail`` (a stable name and
+        a sentence; null when accepted), ``event_time_us`` (int64; null where it could not be read), ``entity_id``
+        (null when not accepted, and for an event without an entity), then ``c_<name>`` per column of the source (null
+        when not accepted; timestamps as timestamp[us, UTC]). Raises InputError for lists of different lengths.
+        """
+
+@final
+class StreamView:
+    """A compiled window view, or latest view over a stream."""
+
+    def __new__(cls, meaning_json: bytes) -> StreamView:
+        """Raises DefinitionError with all faults of the document, and for a view of another kind."""
+
+    @property
+    def meaning_hash(self) -> bytes:
+        """SHA-256 of the meaning document, 32 bytes."""
+
+    def open_partition(self, epoch: int, partition: int, run: int) -> StatePartition:
+        """The writer's half: the states of one partition of the input log. ``run`` is the writer's incarnation."""
+
+    def read(
+        self, head: bytes | None, body: bytes | None, request_time_us: int
+    ) -> list[tuple[int | float | bool | str | None, int, int | None]]:
+        """The answer of a stored state at a request time: per feature its value, status and event time.
+
+        Timestamps are int microseconds. No head is the state of an entity without events. Every feature is
+        NOT_ANSWERABLE (8) where the state is not exact for the request time. Raises StateError for bytes that are no
+        state of this view, or a body that is not the head's.
+        """
+
+    def frame(
+        self, events: ArrowStreamExportable | ArrowArrayExportable, rows: ArrowArrayExportable
+    ) -> ArrowBatch:
+        """The features of many rows, straight from the events of the log.
+
+        ``events``: accepted ones of one epoch, in any order: ``entity_id``, ``event_time_us``, ``partition``,
+        ``offset``, and the ``c_*`` that the view reads. ``rows``: ``entity_id`` (null: an entity without events),
+        ``request_time_us``, and what each knows: ``partition`` and ``next_offset``, both null for everything,
+        ``next_offset`` -1 for nothing. Gives, in the order of the rows, per feature ``<f>``, ``<f>__status`` (uint8)
+        and ``<f>__event_time_us`` (int64). Raises InputError for missing columns or wrong types.
+        """
+
+    def contributing(
+        self,
+        feature: str,
+        events: ArrowStreamExportable | ArrowArrayExportable,
+        entity_id: str,
+        request_time_us: int,
+        partition: int | None,
+        next_offset: int | None,
+    ) -> ArrowBatch:
+        """The events that a feature rests on, with the columns as given, by (event time, position).
+
+        Of a window view the events of the window, of a latest view the one row. Raises InputError for an unknown
+        feature, missing columns or wrong types.
+        """
+
+@final
+class StatePartition:
+    """The cached states of one view for one partition of its input log. Not to be shared between threads."""
+
+    @property
+    def clock_us(self) -> int | None:
+        """The writer's clock: the least of the wall clock and the greatest event time seen; None before any event."""
+
+    @property
+    def cached(self) -> int:
+        """How many states are cached."""
+
+    @property
+    def dirty(self) -> int:
+        """How many states have unwritten changes."""
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory the states take, in bytes."""
+
+    def missing(self, entity_ids: Sequence[str]) -> list[str]:
+        """Those whose states are not cached, in the order given, each once."""
+
+    def load(self, entity_id: str, head: builtins.bytes | None, body: builtins.bytes | None) -> None:
+        """Caches the stored state of an entity; None for both if the store has none.
+
+        A state with unwritten changes stays as it is. Raises StateError for bytes that are no state of this view, that
+        are of a later epoch, or of another partition of this epoch.
+        """
+
+    def fold(self, batch: ArrowArrayExportable, offsets: Sequence[int], wall_us: int) -> FoldReport:
+        """Folds the rows of a decoded batch, which stand at these rising offsets, in log order.
+
+        Rows that are not accepted change nothing; accepted ones without an entity only move the clock; those below a
+        state's own offset are in it already. Raises InputError, and folds nothing, where an entity's state was not
+        loaded or offsets do not rise.
+        """
+
+    def flush(
+        self, next_offset: int, limit: int | None = None
+    ) -> list[tuple[str, builtins.bytes, builtins.bytes | None, int | None]]:
+        """The states with unwritten changes, at most ``limit``, by entity id; they count as written.
+
+        Each is (entity id, head with its prefix, body or None if it did not change, expiry in Unix milliseconds or
+        None). ``next_offset``: every row of the partition below it was folded.
+        """
+
+    def drop(self, entity_ids: Sequence[str] | None = None) -> None:
+        """Forgets cached states, unwritten changes too; None forgets all."""
+
+@final
+class FoldReport:
+    """What became of the rows of a batch."""
+
+    @property
+    def folded(self) -> int:
+        """Folded into states, late ones among them."""
+
+    @property
+    def late(self) -> int:
+        """Older than the fold horizon of their state."""
+
+    @property
+    def below_horizon(self) -> int:
+        """Older than anything that an answerable request can see: part of ``late``."""
+
+    @property
+    def known(self) -> int:
+        """Already in their state."""
+
+    @property
+    def filtered(self) -> int:
+        """Passed over by the view's filter."""
+
+    @property
+    def without_entity(self) -> int:
+        """About no entity."""
+
+    @property
+    def refused(self) -> int:
+        """Not accepted by the decoder."""

@@ -1,0 +1,121 @@
+//! Cells into Arrow columns.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use skewless_core::expr::Cell;
+use skewless_core::status::Status;
+use skewless_core::value::Type;
+
+const ZONE: &str = "UTC";
+
+/// The Arrow type of a column of this type.
+pub(crate) fn arrow_type(kind: Type) -> DataType {
+    match kind {
+        Type::Int64 => DataType::Int64,
+        Type::Float64 => DataType::Float64,
+        Type::Bool => DataType::Boolean,
+        Type::String => DataType::Utf8,
+        Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
+    }
+}
+
+/// A column that is being built.
+pub(crate) enum ColumnBuilder {
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Bool(BooleanBuilder),
+    Text(StringBuilder),
+    Instant(TimestampMicrosecondBuilder),
+}
+
+impl ColumnBuilder {
+    pub(crate) fn new(kind: Type, rows: usize) -> Self {
+        match kind {
+            Type::Int64 => Self::Int(Int64Builder::with_capacity(rows)),
+            Type::Float64 => Self::Float(Float64Builder::with_capacity(rows)),
+            Type::Bool => Self::Bool(BooleanBuilder::with_capacity(rows)),
+            Type::String => Self::Text(StringBuilder::with_capacity(rows, rows * 8)),
+            Type::Timestamp => {
+                Self::Instant(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone(ZONE))
+            }
+        }
+    }
+
+    /// Appends a cell of the column's type; any other is null.
+    pub(crate) fn append(&mut self, cell: Cell<'_>) {
+        match (self, cell) {
+            (Self::Int(builder), Cell::Int(value)) => builder.append_value(value),
+            (Self::Float(builder), Cell::Float(value)) => builder.append_value(value),
+            (Self::Bool(builder), Cell::Bool(value)) => builder.append_value(value),
+            (Self::Text(builder), Cell::Text(value)) => builder.append_value(value),
+            (Self::Instant(builder), Cell::Timestamp(value)) => builder.append_value(value),
+            (Self::Int(builder), _) => builder.append_null(),
+            (Self::Float(builder), _) => builder.append_null(),
+            (Self::Bool(builder), _) => builder.append_null(),
+            (Self::Text(builder), _) => builder.append_null(),
+            (Self::Instant(builder), _) => builder.append_null(),
+        }
+    }
+
+    pub(crate) fn finish(self) -> ArrayRef {
+        match self {
+            Self::Int(mut builder) => Arc::new(builder.finish()),
+            Self::Float(mut builder) => Arc::new(builder.finish()),
+            Self::Bool(mut builder) => Arc::new(builder.finish()),
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Instant(mut builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// The columns of features: per feature its values, `<name>__status` and `<name>__event_time_us`.
+pub(crate) struct FeatureColumns {
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl FeatureColumns {
+    pub(crate) fn new() -> Self {
+        Self {
+            fields: Vec::new(),
+            arrays: Vec::new(),
+        }
+    }
+
+    /// Adds a feature with its answers, one per row.
+    pub(crate) fn add<'a>(
+        &mut self,
+        name: &str,
+        kind: Type,
+        answers: impl ExactSizeIterator<Item = (Cell<'a>, Status, Option<i64>)>,
+    ) {
+        let mut values = ColumnBuilder::new(kind, answers.len());
+        let mut statuses = UInt8Builder::with_capacity(answers.len());
+        let mut times = Int64Builder::with_capacity(answers.len());
+        for (value, status, time) in answers {
+            values.append(value);
+            statuses.append_value(status.code());
+            times.append_option(time);
+        }
+        self.fields.push(Field::new(name, arrow_type(kind), true));
+        self.fields
+            .push(Field::new(format!("{name}__status"), DataType::UInt8, false));
+        self.fields.push(Field::new(
+            format!("{name}__event_time_us"),
+            DataType::Int64,
+            true,
+        ));
+        self.arrays.push(values.finish());
+        self.arrays.push(Arc::new(statuses.finish()));
+        self.arrays.push(Arc::new(times.finish()));
+    }
+
+    pub(crate) fn finish(self) -> Result<RecordBatch, ArrowError> {
+        RecordBatch::try_new(Arc::new(Schema::new(self.fields)), self.arrays)
+    }
+}

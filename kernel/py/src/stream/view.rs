@@ -1,0 +1,247 @@
+//! A compiled view over a stream.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, UInt64Array};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use skewless_core::answer::Answer;
+use skewless_core::definition::{Definition, LatestView, WindowView, compile};
+use skewless_core::expr::{Cell, Expr};
+use skewless_core::fault::Fault;
+use skewless_core::latest;
+use skewless_core::latest::frame::{Asked, Known, LogPosition};
+use skewless_core::schema::{Column, Schema};
+use skewless_core::value::Value;
+use skewless_core::window;
+
+use super::events::{AskedRows, Events, known};
+use super::output::FeatureColumns;
+use super::partition::StatePartition;
+use crate::arrow::{ArrowBatch, all_batches, one_batch};
+use crate::errors::{InputError, definition_error, state_error};
+
+/// Value (timestamps as microseconds), status, event time.
+pub(crate) type PyAnswer<'py> = (Bound<'py, PyAny>, u8, Option<i64>);
+
+/// Either kind of view over a stream.
+#[derive(Clone)]
+pub(super) enum Kind {
+    Window(Arc<WindowView>),
+    Latest(Arc<LatestView>),
+}
+
+/// A compiled window view, or latest view over a stream.
+#[pyclass(frozen, module = "skewless_kernel")]
+pub(crate) struct StreamView {
+    kind: Kind,
+    /// The source's columns as batches name them (`c_<name>`).
+    columns: Arc<Schema>,
+    /// The places of those that the view reads.
+    used: Arc<[usize]>,
+}
+
+#[pymethods]
+impl StreamView {
+    #[new]
+    fn new(py: Python<'_>, meaning_json: &[u8]) -> PyResult<Self> {
+        let kind = match compile(meaning_json).map_err(|faults| definition_error(py, &faults))? {
+            Definition::Window(view) => Kind::Window(Arc::new(view)),
+            Definition::Latest(view) if view.is_stream() => Kind::Latest(Arc::new(view)),
+            _ => {
+                let message = "a window view, or a latest view over a stream, is needed here";
+                return Err(definition_error(
+                    py,
+                    &[Fault::new("$.kind", "UNEXPECTED_KIND", message)],
+                ));
+            }
+        };
+        let (columns, used) = match &kind {
+            Kind::Window(view) => {
+                let kept = view.layout.columns.iter().map(|column| column.place);
+                (&view.source.columns, used(kept, view.filter.as_ref()))
+            }
+            Kind::Latest(view) => {
+                let kept = view.features.iter().map(|feature| feature.column);
+                (view.source.columns(), used(kept, view.filter.as_ref()))
+            }
+        };
+        let columns = columns.columns().iter().map(|column| Column {
+            name: format!("c_{}", column.name),
+            ..column.clone()
+        });
+        Ok(Self {
+            columns: Arc::new(Schema::new(columns.collect())),
+            used: used.into(),
+            kind,
+        })
+    }
+
+    /// SHA-256 of the meaning document.
+    #[getter]
+    fn meaning_hash<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let hash = match &self.kind {
+            Kind::Window(view) => &view.meaning,
+            Kind::Latest(view) => &view.meaning,
+        };
+        PyBytes::new(py, hash)
+    }
+
+    /// The writer's half: the states of one log partition.
+    fn open_partition(&self, epoch: u64, partition: u32, run: u64) -> StatePartition {
+        let columns = (Arc::clone(&self.columns), Arc::clone(&self.used));
+        StatePartition::new(&self.kind, columns, epoch, partition, run)
+    }
+
+    /// The answer of a stored state at a request time, one per feature.
+    #[pyo3(signature = (head, body, request_time_us))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        head: Option<&[u8]>,
+        body: Option<&[u8]>,
+        request_time_us: i64,
+    ) -> PyResult<Vec<PyAnswer<'py>>> {
+        let answers = match &self.kind {
+            Kind::Window(view) => {
+                window::read(view, head, body, request_time_us).map(|reading| reading.answers)
+            }
+            Kind::Latest(view) => latest::stream::read(view, head, request_time_us).and_then(|reading| {
+                (0..view.features.len())
+                    .map(|feature| reading.answer(view, feature))
+                    .collect()
+            }),
+        };
+        let answers = answers.map_err(|error| state_error(py, &error))?;
+        answers.into_iter().map(|answer| py_answer(py, answer)).collect()
+    }
+
+    /// The features of many rows at once, straight from the events of the log.
+    fn frame(
+        &self,
+        py: Python<'_>,
+        events: &Bound<'_, PyAny>,
+        rows: &Bound<'_, PyAny>,
+    ) -> PyResult<ArrowBatch> {
+        let events = Events::read(&all_batches(events)?, &self.columns, &self.used)?;
+        let rows = AskedRows::read(&one_batch(rows)?)?;
+        py.detach(|| self.frame_columns(&events, &rows))
+            .map(ArrowBatch)
+            .map_err(InputError::of_arrow)
+    }
+
+    /// The events that a feature rests on for one entity, with the columns as given, by (t, position).
+    #[pyo3(signature = (feature, events, entity_id, request_time_us, partition, next_offset))]
+    // The signature is the door's.
+    #[allow(clippy::too_many_arguments)]
+    fn contributing(
+        &self,
+        py: Python<'_>,
+        feature: &str,
+        events: &Bound<'_, PyAny>,
+        entity_id: &str,
+        request_time_us: i64,
+        partition: Option<i64>,
+        next_offset: Option<i64>,
+    ) -> PyResult<ArrowBatch> {
+        let place = match &self.kind {
+            Kind::Window(view) => view.feature(feature),
+            Kind::Latest(view) => view.feature(feature),
+        };
+        let place =
+            place.ok_or_else(|| InputError::new_err(format!("the view has no feature {feature:?}")))?;
+        let known = known(partition, next_offset).map_err(InputError::new_err)?;
+        let batch = all_batches(events)?;
+        let events = Events::read(&batch, &self.columns, &self.used)?;
+        py.detach(|| {
+            let places = self.contributing_places(place, &events, entity_id, request_time_us, known);
+            let places: Vec<u64> = places
+                .into_iter()
+                .map(|event| events.row_of(event) as u64)
+                .collect();
+            arrow_select::take::take_record_batch(&batch, &UInt64Array::from(places))
+        })
+        .map(ArrowBatch)
+        .map_err(InputError::of_arrow)
+    }
+}
+
+impl StreamView {
+    fn frame_columns(
+        &self,
+        events: &Events,
+        rows: &AskedRows,
+    ) -> Result<RecordBatch, arrow_schema::ArrowError> {
+        let (events, cells) = events.rows();
+        let asked = rows.rows();
+        let mut columns = FeatureColumns::new();
+        match &self.kind {
+            Kind::Window(view) => {
+                let answers = window::frame(view, &events, &cells, &asked);
+                for (place, feature) in view.features.iter().enumerate() {
+                    let own = answers.iter().map(|row| {
+                        let Answer {
+                            value,
+                            status,
+                            event_time,
+                        } = &row[place];
+                        (Cell::from(value), *status, *event_time)
+                    });
+                    columns.add(&feature.name, feature.kind, own);
+                }
+            }
+            Kind::Latest(view) => {
+                let newest = latest::frame::stream(view, &events, &cells, &asked);
+                for feature in &view.features {
+                    let own = newest.iter().map(|newest| {
+                        let (cell, status) = newest.cell(&cells, feature.column);
+                        (cell, status, newest.event_time)
+                    });
+                    columns.add(&feature.name, feature.kind, own);
+                }
+            }
+        }
+        columns.finish()
+    }
+
+    fn contributing_places(
+        &self,
+        feature: usize,
+        events: &Events,
+        entity_id: &str,
+        request_time: i64,
+        known: Known<LogPosition>,
+    ) -> Vec<usize> {
+        let (events, cells) = events.rows();
+        let asked = Asked {
+            entity_id: Some(entity_id),
+            request_time,
+            known,
+        };
+        match &self.kind {
+            Kind::Window(view) => window::contributing(view, feature, &events, &cells, &asked),
+            Kind::Latest(view) => {
+                let newest = latest::frame::stream(view, &events, &cells, &[asked]);
+                newest.into_iter().filter_map(|newest| newest.row).collect()
+            }
+        }
+    }
+}
+
+fn used(kept: impl Iterator<Item = usize>, filter: Option<&Expr>) -> Vec<usize> {
+    let filtered = filter.map(Expr::columns).unwrap_or_default();
+    let used: BTreeSet<usize> = kept.chain(filtered.iter().copied()).collect();
+    used.into_iter().collect()
+}
+
+pub(crate) fn py_answer(py: Python<'_>, answer: Answer) -> PyResult<PyAnswer<'_>> {
+    let value = match answer.value {
+        Value::Null => py.None().into_bound(py),
+        Value::Int(integer) | Value::Timestamp(integer) => integer.into_pyobject(py)?.into_any(),
+        Value::Float(double) => double.into_pyobject(py)?.into_any(),
+        Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
+        Value::String(text) => text.as_ref().into_pyobject(py)?.into_any(),
+    };
+    Ok((value, answer.status.code(), answer.event_time))
+}
