@@ -23,6 +23,7 @@ from skewless.errors import (
     Reason,
     SkewlessError,
     StalePlanError,
+    TooLargeError,
     UnknownFeatureError,
     Violation,
     WrongTypeError,
@@ -161,6 +162,17 @@ def test_other_clients_get_what_fits_their_limits(failing: tuple[Failing, str]) 
     assert 10 < len(caught.value.violations) < 100
     left = 1001 - len(caught.value.violations)
     assert caught.value.violations[-1].message == f"... and {left} more"
+
+
+def test_a_message_that_is_too_large_is_no_overload() -> None:
+    server = Server("127.0.0.1:0", threads=1, max_message_bytes=1 << 10)
+    shapes = Failing()
+    server.add(shapes.register, shapes, SERVICE)
+    address = server.start()
+    with pytest.raises(TooLargeError, match=r"larger than max .* smaller parts") as caught:
+        invoke(address, "unary_unary", pb.StatusRequest(project="x" * 2_000))
+    assert not caught.value.retry
+    server.stop(0)
 
 
 def test_a_peer_that_is_not_there_is_named() -> None:

@@ -21,6 +21,7 @@ from skewless.errors import (
     Reason,
     SkewlessError,
     TimedOutError,
+    TooLargeError,
     Violation,
 )
 
@@ -28,6 +29,9 @@ DOMAIN: Final = "skewless"
 RETRY_AFTER_MS: Final = 200
 DEFAULT_BUDGET: Final = 6_000
 """Bytes of a status that any client takes: metadata beyond 8 KiB is refused by default."""
+
+_OVERSIZED: Final = "larger than max"
+"""In the words of gRPC, which has one code for a message that is too large and for a peer that is too busy."""
 
 CODES: Final[dict[Reason, int]] = {
     Reason.INVALID_ARGUMENT: code_pb2.INVALID_ARGUMENT,
@@ -93,6 +97,8 @@ def error_from_code(code: int, message: str, *, peer: str = "") -> SkewlessError
             return DependencyUnavailableError(what="peer", address=peer or "?", detail=message)
         case code_pb2.DEADLINE_EXCEEDED:
             return TimedOutError.received(text, metadata, ())
+        case code_pb2.RESOURCE_EXHAUSTED if _OVERSIZED in message:
+            return TooLargeError.received(f"{text}; send it in smaller parts", metadata, ())
         case code_pb2.RESOURCE_EXHAUSTED:
             return OverloadedError.received(text, metadata, ())
         case code_pb2.INVALID_ARGUMENT | code_pb2.OUT_OF_RANGE:

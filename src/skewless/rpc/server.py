@@ -54,6 +54,9 @@ class Server:
                 ("grpc.max_send_message_length", max_message_bytes),
                 ("grpc.max_metadata_size", MAX_STATUS_BYTES),
                 ("grpc.absolute_max_metadata_size", 2 * MAX_STATUS_BYTES),
+                # A watcher whose machine is gone is noticed, and its thread is free again.
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
             ],

@@ -16,7 +16,11 @@ from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
 from skewless.api.offline.v1 import offline_service_pb2_grpc as offline_stubs
 from skewless.api.online.v1 import online_service_pb2 as online_pb
 from skewless.api.online.v1 import online_service_pb2_grpc as online_stubs
+from skewless.api.stream_agg.v1 import stream_agg_service_pb2 as stream_pb
+from skewless.api.stream_agg.v1 import stream_agg_service_pb2_grpc as stream_stubs
 from skewless.api.types.v1 import value_pb2
+from skewless.api.validator.v1 import validator_service_pb2 as validator_pb
+from skewless.api.validator.v1 import validator_service_pb2_grpc as validator_stubs
 from skewless.client import Store, _frames
 from skewless.errors import (
     EntityMismatchError,
@@ -31,7 +35,12 @@ from skewless.types import Status
 INSTANT = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
 
 
-class Peer(online_stubs.OnlineServiceServicer, offline_stubs.OfflineServiceServicer):
+class Peer(
+    online_stubs.OnlineServiceServicer,
+    offline_stubs.OfflineServiceServicer,
+    stream_stubs.StreamAggServiceServicer,
+    validator_stubs.ValidatorServiceServicer,
+):
     """Keeps what it is asked; answers a fixed vector, and frames with one column appended."""
 
     def __init__(self) -> None:
@@ -84,16 +93,90 @@ class Peer(online_stubs.OnlineServiceServicer, offline_stubs.OfflineServiceServi
         if self.fail_after_frame:
             raise UnknownFeatureServiceError(name=header.feature_service)
 
+    def Materialize(  # noqa: N802
+        self,
+        request: offline_pb.MaterializeRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> offline_pb.MaterializeResponse:
+        self.asked.append(request)
+        return offline_pb.MaterializeResponse(
+            run_seq=3, rows_read=10, rows_written=8, rows_dated_ahead=2, entities_online=5
+        )
+
+    def Replay(  # noqa: N802
+        self,
+        request: offline_pb.ReplayRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> Iterator[offline_pb.ReplayResponse]:
+        self.asked.append(request)
+        difference = offline_pb.ReplayDifference(
+            request_id="b",
+            feature="v:f",
+            served=value_pb2.Value(float64_value=0.5),
+            served_status=value_pb2.STATUS_PRESENT,
+            replayed_status=value_pb2.STATUS_NULL,
+        )
+        yield offline_pb.ReplayResponse(vectors=2, replayed=1, equal=1, outcomes={"a": offline_pb.REPLAY_OUTCOME_EQUAL})
+        yield offline_pb.ReplayResponse(
+            vectors=2, replayed=2, equal=1, different=1, differences=[difference], outcomes={"b": offline_pb.REPLAY_OUTCOME_DIFFERENT}, done=True
+        )
+
+    def Explain(  # noqa: N802
+        self,
+        request: offline_pb.ExplainRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> offline_pb.ExplainResponse:
+        self.asked.append(request)
+        event = offline_pb.ContributingEvent(event_time_us=4, log="l", partition=1, offset=2, payload=b"{}")
+        stored = offline_pb.InputExplanation(name="x", feature="v:f", event_count=1, events=[event])
+        return offline_pb.ExplainResponse(
+            value=value_pb2.Value(int64_value=1),
+            status=value_pb2.STATUS_PRESENT,
+            request_time_us=9,
+            view="v@1.0.0",
+            inputs=[stored],
+            predictions=[offline_pb.PredictionRef(model="m", score=0.5, predicted_at_us=8)],
+        )
+
+    def Status(  # noqa: N802
+        self,
+        request: stream_pb.StatusRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> stream_pb.StatusResponse:
+        self.asked.append(request)
+        part = stream_pb.LogPartitionStatus(partition=1, epoch=1, next_offset=7, end_offset=9)
+        log = stream_pb.InputLogStatus(
+            project="flights", log="l", source="s", views=["v@1.0.0"], partitions=[part], records={"accepted": 7}
+        )
+        return stream_pb.StatusResponse(logs=[log])
+
+    def GetReport(  # noqa: N802
+        self,
+        request: validator_pb.GetReportRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> validator_pb.GetReportResponse:
+        self.asked.append(request)
+        profile = validator_pb.FeatureProfile(feature="v:f", served=2, statuses={1: 1, 2: 1}, coverage=0.5, min=0.0)
+        return validator_pb.GetReportResponse(seen=5, replayed=4, mismatches=0, pending=1, profiles=[profile])
+
+
+SERVICES = [
+    (online_stubs, online_pb, "OnlineService"),
+    (offline_stubs, offline_pb, "OfflineService"),
+    (stream_stubs, stream_pb, "StreamAggService"),
+    (validator_stubs, validator_pb, "ValidatorService"),
+]
+
 
 @pytest.fixture
 def peer() -> Iterator[tuple[Peer, Store]]:
-    peer = Peer()  # type: ignore[abstract]  # the other methods are not asked for
+    peer = Peer()
     server = Server("127.0.0.1:0", threads=4)
-    online, offline = online_pb.DESCRIPTOR, offline_pb.DESCRIPTOR
-    server.add(online_stubs.add_OnlineServiceServicer_to_server, peer, online.services_by_name["OnlineService"])
-    server.add(offline_stubs.add_OfflineServiceServicer_to_server, peer, offline.services_by_name["OfflineService"])
+    for stubs, messages, service in SERVICES:
+        register = getattr(stubs, f"add_{service}Servicer_to_server")
+        server.add(register, peer, messages.DESCRIPTOR.services_by_name[service])
     address = server.start()
-    with Store("flights", online=address, offline=address) as store:
+    with Store("flights", online=address, offline=address, stream_agg=address, validator=address) as store:
         yield peer, store
     server.stop(0)
 
@@ -209,3 +292,39 @@ def test_the_client_pulls_no_frames_until_one_is_asked_for() -> None:
     code = f"import sys, skewless.client; print(*(name for name in {heavy} if name in sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_a_run_a_replay_and_an_explanation_are_plain_objects(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    run = store.materialize("planes@1.0.0", as_of=INSTANT)
+    assert (run.run_seq, run.rows_dated_ahead, run.entities_online) == (3, 2, 5)
+    assert asked.asked[-1].as_of_us == 1_372_680_000_000_000
+    progress: list[int] = []
+    replay = store.replay(["a", "b"], served_until=9, on_progress=lambda so_far: progress.append(so_far.replayed))
+    assert not asked.asked[-1].HasField("served_from_us")
+    assert progress == [1, 2]
+    assert (replay.done, replay.different) == (True, 1)
+    assert replay.outcomes == {"a": "EQUAL", "b": "DIFFERENT"}
+    (difference,) = replay.differences
+    assert (difference.served, difference.served_status) == (0.5, Status.PRESENT)
+    assert (difference.replayed, difference.replayed_status) == (None, Status.NULL)
+    explained = store.explain("a", "v:f", row=1, max_events=5)
+    assert (asked.asked[-1].row, asked.asked[-1].max_events) == (1, 5)
+    assert (explained.value, explained.status, explained.replayed_status) == (1, Status.PRESENT, None)
+    assert explained.inputs[0].events[0].offset == 2
+    assert explained.predictions == (("m", 0.5, 8),)
+
+
+def test_positions_and_reports_are_plain_objects(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    (log,) = store.stream_status(wait_for=[("s", 1, 7)], wait_for_log=True)
+    request = asked.asked[-1]
+    assert (request.wait_for[0].project, request.wait_for[0].next_offset) == ("flights", 7)
+    assert request.wait_for_log
+    assert (log.views, log.records, log.stopped) == (("v@1.0.0",), {"accepted": 7}, "")
+    assert (log.partitions[0].next_offset, log.partitions[0].event_time_us) == (7, None)
+    report = store.report()
+    assert (report.seen, report.mismatches, report.pending) == (5, 0, 1)
+    (profile,) = report.profiles
+    assert profile.statuses == {Status.PRESENT: 1, Status.NULL: 1}
+    assert (profile.min, profile.max) == (0.0, None)
