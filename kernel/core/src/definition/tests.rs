@@ -70,13 +70,18 @@ fn faults(document: &Json) -> Vec<(String, &'static str)> {
     let bytes = canonical::write(document).unwrap();
     match compile(bytes.as_bytes()) {
         Ok(_) => Vec::new(),
-        Err(faults) => faults.into_iter().map(|fault| (fault.path, fault.reason)).collect(),
+        Err(faults) => faults
+            .into_iter()
+            .map(|fault| (fault.path, fault.reason))
+            .collect(),
     }
 }
 
 /// The faults of a document in which the value at a JSON pointer is another.
 fn with(mut document: Json, pointer: &str, value: Json) -> Vec<(String, &'static str)> {
-    *document.pointer_mut(pointer).expect("the pointer leads somewhere") = value;
+    *document
+        .pointer_mut(pointer)
+        .expect("the pointer leads somewhere") = value;
     faults(&document)
 }
 
@@ -91,8 +96,17 @@ fn whole_documents_compile() {
         "features": [{"view": "v", "version": "1.0.0", "meaning": "00".repeat(32), "feature": "f"}],
     });
     let entity = json!({"format": 1, "kind": "entity", "project": "p", "name": "e", "keys": [{"name": "k", "type": "int64"}]});
-    let source = json!({"format": 1, "kind": "source", "project": "p", "name": "departures", "source": stream()});
-    for document in [window(), latest(&stream()), latest(&batch()), on_demand(), service, entity, source] {
+    let source =
+        json!({"format": 1, "kind": "source", "project": "p", "name": "departures", "source": stream()});
+    for document in [
+        window(),
+        latest(&stream()),
+        latest(&batch()),
+        on_demand(),
+        service,
+        entity,
+        source,
+    ] {
         assert_eq!(faults(&document), [], "{}", document["kind"]);
     }
 }
@@ -100,7 +114,9 @@ fn whole_documents_compile() {
 #[test]
 fn the_hash_is_of_the_exact_bytes() {
     let bytes = canonical::write(&window()).unwrap();
-    let Ok(Definition::Window(view)) = compile(bytes.as_bytes()) else { panic!("the view compiles") };
+    let Ok(Definition::Window(view)) = compile(bytes.as_bytes()) else {
+        panic!("the view compiles")
+    };
     assert_eq!(Ok(view.meaning), meaning_hash(bytes.as_bytes()));
     assert_eq!(meaning_hash(b"{ }").unwrap_err().reason, "NOT_CANONICAL");
 }
@@ -109,36 +125,146 @@ fn the_hash_is_of_the_exact_bytes() {
 fn each_fault_of_a_window_view_is_named_with_its_place() {
     let place = |key: &str| format!("$.features[1].{key}");
     let cases = [
-        ("/features/1/column", json!("nope"), place("column"), "UNKNOWN_COLUMN"),
-        ("/features/1/column", json!("dest"), place("column"), "TYPE_MISMATCH"),
-        ("/features/1/column", json!(null), place("column"), "TYPE_MISMATCH"),
+        (
+            "/features/1/column",
+            json!("nope"),
+            place("column"),
+            "UNKNOWN_COLUMN",
+        ),
+        (
+            "/features/1/column",
+            json!("dest"),
+            place("column"),
+            "TYPE_MISMATCH",
+        ),
+        (
+            "/features/1/column",
+            json!(null),
+            place("column"),
+            "TYPE_MISMATCH",
+        ),
         ("/features/1/type", json!("int64"), place("type"), "TYPE_MISMATCH"),
-        ("/features/1/type", json!("decimal"), place("type"), "UNKNOWN_TYPE"),
-        ("/features/1/agg", json!("median"), place("agg"), "UNKNOWN_AGGREGATION"),
-        ("/features/1/window_us", json!(HOUR + 1), place("window_us"), "WINDOW_NOT_DIVISIBLE"),
-        ("/features/1/hop_us", json!(7), place("hop_us"), "HOP_NOT_ON_LADDER"),
-        ("/features/1/hop_us", json!(0), place("hop_us"), "HOP_NOT_ON_LADDER"),
-        ("/features/1/window_us", json!(0), place("window_us"), "OUT_OF_RANGE"),
+        (
+            "/features/1/type",
+            json!("decimal"),
+            place("type"),
+            "UNKNOWN_TYPE",
+        ),
+        (
+            "/features/1/agg",
+            json!("median"),
+            place("agg"),
+            "UNKNOWN_AGGREGATION",
+        ),
+        (
+            "/features/1/window_us",
+            json!(HOUR + 1),
+            place("window_us"),
+            "WINDOW_NOT_DIVISIBLE",
+        ),
+        (
+            "/features/1/hop_us",
+            json!(7),
+            place("hop_us"),
+            "HOP_NOT_ON_LADDER",
+        ),
+        (
+            "/features/1/hop_us",
+            json!(0),
+            place("hop_us"),
+            "HOP_NOT_ON_LADDER",
+        ),
+        (
+            "/features/1/window_us",
+            json!(0),
+            place("window_us"),
+            "OUT_OF_RANGE",
+        ),
         ("/features/1/bound", json!(5), place("bound"), "UNEXPECTED_BOUND"),
-        ("/features/1/name", json!("dep_count_1h"), place("name"), "DUPLICATE_NAME"),
+        (
+            "/features/1/name",
+            json!("dep_count_1h"),
+            place("name"),
+            "DUPLICATE_NAME",
+        ),
         ("/features/1/name", json!("a__b"), place("name"), "BAD_NAME"),
         ("/features", json!([]), "$.features".into(), "WRONG_COUNT"),
-        ("/source/kind", json!("table"), "$.source.kind".into(), "UNKNOWN_KIND"),
-        ("/source/event_time", json!("dest"), "$.source.event_time".into(), "TYPE_MISMATCH"),
-        ("/source/event_time", json!("when"), "$.source.event_time".into(), "UNKNOWN_COLUMN"),
-        ("/source/record_key", json!(["delay"]), "$.source.record_key[0]".into(), "KEY_TYPE"),
-        ("/source/payload", json!("avro"), "$.source.payload".into(), "UNKNOWN_PAYLOAD"),
-        ("/source/columns/2/name", json!("origin"), "$.source.columns[2].name".into(), "DUPLICATE_NAME"),
-        ("/entity/keys/0/name", json!("tail"), "$.entity.keys[0].name".into(), "UNKNOWN_COLUMN"),
-        ("/entity/keys/0/type", json!("int64"), "$.entity.keys[0].type".into(), "TYPE_MISMATCH"),
-        ("/entity/keys/0/type", json!("float64"), "$.entity.keys[0].type".into(), "KEY_TYPE"),
+        (
+            "/source/kind",
+            json!("table"),
+            "$.source.kind".into(),
+            "UNKNOWN_KIND",
+        ),
+        (
+            "/source/event_time",
+            json!("dest"),
+            "$.source.event_time".into(),
+            "TYPE_MISMATCH",
+        ),
+        (
+            "/source/event_time",
+            json!("when"),
+            "$.source.event_time".into(),
+            "UNKNOWN_COLUMN",
+        ),
+        (
+            "/source/record_key",
+            json!(["delay"]),
+            "$.source.record_key[0]".into(),
+            "KEY_TYPE",
+        ),
+        (
+            "/source/payload",
+            json!("avro"),
+            "$.source.payload".into(),
+            "UNKNOWN_PAYLOAD",
+        ),
+        (
+            "/source/columns/2/name",
+            json!("origin"),
+            "$.source.columns[2].name".into(),
+            "DUPLICATE_NAME",
+        ),
+        (
+            "/entity/keys/0/name",
+            json!("tail"),
+            "$.entity.keys[0].name".into(),
+            "UNKNOWN_COLUMN",
+        ),
+        (
+            "/entity/keys/0/type",
+            json!("int64"),
+            "$.entity.keys[0].type".into(),
+            "TYPE_MISMATCH",
+        ),
+        (
+            "/entity/keys/0/type",
+            json!("float64"),
+            "$.entity.keys[0].type".into(),
+            "KEY_TYPE",
+        ),
         ("/semantics", json!(2), "$.semantics".into(), "UNKNOWN_SEMANTICS"),
         ("/format", json!(2), "$.format".into(), "OUT_OF_RANGE"),
         ("/kind", json!("view"), "$.kind".into(), "UNKNOWN_KIND"),
-        ("/state_limit_bytes", json!(2048), "$.state_limit_bytes".into(), "STATE_TOO_LARGE"),
+        (
+            "/state_limit_bytes",
+            json!(2048),
+            "$.state_limit_bytes".into(),
+            "STATE_TOO_LARGE",
+        ),
         ("/head_max", json!(0), "$.head_max".into(), "OUT_OF_RANGE"),
-        ("/filter", json!({"op": "col", "name": "dest"}), "$.filter".into(), "TYPE_MISMATCH"),
-        ("/filter", json!({"op": "col", "name": "x"}), "$.filter.name".into(), "UNKNOWN_COLUMN"),
+        (
+            "/filter",
+            json!({"op": "col", "name": "dest"}),
+            "$.filter".into(),
+            "TYPE_MISMATCH",
+        ),
+        (
+            "/filter",
+            json!({"op": "col", "name": "x"}),
+            "$.filter.name".into(),
+            "UNKNOWN_COLUMN",
+        ),
         (
             "/filter",
             json!({"op": "call", "fn": "lt", "args": [{"op": "col", "name": "event_time"}, {"op": "request_time"}]}),
@@ -147,9 +273,16 @@ fn each_fault_of_a_window_view_is_named_with_its_place() {
         ),
     ];
     for (pointer, value, path, reason) in cases {
-        assert_eq!(with(window(), pointer, value.clone()), one(&path, reason), "{pointer} = {value}");
+        assert_eq!(
+            with(window(), pointer, value.clone()),
+            one(&path, reason),
+            "{pointer} = {value}"
+        );
     }
-    assert_eq!(with(window(), "/source", batch()), one("$.source.kind", "UNSUPPORTED_SOURCE"));
+    assert_eq!(
+        with(window(), "/source", batch()),
+        one("$.source.kind", "UNSUPPORTED_SOURCE")
+    );
 }
 
 #[test]
@@ -184,13 +317,55 @@ fn a_state_that_may_grow_too_large_names_the_features_to_blame() {
 #[test]
 fn faults_of_other_kinds_are_named_too() {
     let cases = [
-        (on_demand(), "/features/0/type", json!("int64"), "$.features[0].type", "TYPE_MISMATCH"),
-        (on_demand(), "/request/0/name", json!("avg_7d"), "$.inputs[0].name", "DUPLICATE_NAME"),
-        (on_demand(), "/inputs/0/meaning", json!("AB"), "$.inputs[0].meaning", "BAD_HASH"),
-        (on_demand(), "/inputs/0/version", json!("1"), "$.inputs[0].version", "BAD_VERSION"),
-        (latest(&batch()), "/features/0/column", json!("x"), "$.features[0].column", "UNKNOWN_COLUMN"),
-        (latest(&batch()), "/features/0/type", json!("int64"), "$.features[0].type", "TYPE_MISMATCH"),
-        (latest(&batch()), "/source/table", json!({}), "$.source.table.query", "MISSING_KEY"),
+        (
+            on_demand(),
+            "/features/0/type",
+            json!("int64"),
+            "$.features[0].type",
+            "TYPE_MISMATCH",
+        ),
+        (
+            on_demand(),
+            "/request/0/name",
+            json!("avg_7d"),
+            "$.inputs[0].name",
+            "DUPLICATE_NAME",
+        ),
+        (
+            on_demand(),
+            "/inputs/0/meaning",
+            json!("AB"),
+            "$.inputs[0].meaning",
+            "BAD_HASH",
+        ),
+        (
+            on_demand(),
+            "/inputs/0/version",
+            json!("1"),
+            "$.inputs[0].version",
+            "BAD_VERSION",
+        ),
+        (
+            latest(&batch()),
+            "/features/0/column",
+            json!("x"),
+            "$.features[0].column",
+            "UNKNOWN_COLUMN",
+        ),
+        (
+            latest(&batch()),
+            "/features/0/type",
+            json!("int64"),
+            "$.features[0].type",
+            "TYPE_MISMATCH",
+        ),
+        (
+            latest(&batch()),
+            "/source/table",
+            json!({}),
+            "$.source.table.query",
+            "MISSING_KEY",
+        ),
         (latest(&stream()), "/ttl_us", json!(0), "$.ttl_us", "OUT_OF_RANGE"),
     ];
     for (document, pointer, value, path, reason) in cases {

@@ -231,6 +231,8 @@ fn read_edges(at: &Reader<'_>) -> Option<(i64, i64)> {
 }
 
 /// The bound: an integer for a distinct count, null for the others.
+// Outer: whether it could be read; inner: whether there is one.
+#[allow(clippy::option_option)]
 fn read_bound(at: &Reader<'_>, aggregation: Aggregation) -> Option<Option<usize>> {
     let place = at.key("bound");
     if aggregation == Aggregation::CountDistinct {

@@ -49,6 +49,7 @@ fn round_shift(mantissa: u64, by: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::round::power_of_two;
     use super::*;
 
     const ONE: i128 = 1 << 64;
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_range_ends_below_two_to_63() {
-        let end = 2_f64.powi(63);
+        let end = power_of_two(63);
         assert_eq!(to_fixed(end), None);
         assert_eq!(to_fixed(-end), None);
         assert!(to_fixed(f64::from_bits(end.to_bits() - 1)).is_some());
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn below_the_scale_the_nearest_multiple_is_taken() {
-        let scale = 2_f64.powi(-64);
+        let scale = power_of_two(-64);
         assert_eq!(to_fixed(scale), Some(1));
         assert_eq!(to_fixed(scale / 2.0), Some(0));
         assert_eq!(to_fixed(scale * 0.500_001), Some(1));

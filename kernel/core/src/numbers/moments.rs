@@ -123,8 +123,9 @@ impl Moments {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp)]
+#[allow(clippy::float_cmp, clippy::cast_precision_loss)]
 mod tests {
+    use super::super::round::power_of_two;
     use super::super::to_fixed;
     use super::*;
 
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_extremes_do_not_overflow() {
-        let greatest = f64::from_bits(2_f64.powi(63).to_bits() - 1);
+        let greatest = f64::from_bits(power_of_two(63).to_bits() - 1);
         let mut moments = of(&[greatest, -greatest]);
         // Doubling 46 times: the greatest count that the accumulators are made for.
         for _ in 0..46 {

@@ -36,7 +36,7 @@ pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], expo
 }
 
 /// Two to a power within the normal range of doubles; outside it the nearest end.
-fn power_of_two(power: i64) -> f64 {
+pub(super) fn power_of_two(power: i64) -> f64 {
     #[allow(clippy::cast_sign_loss)] // 1 to 2046
     let biased = (power.clamp(-1022, 1023) + 1023) as u64;
     f64::from_bits(biased << 52)
@@ -74,17 +74,17 @@ mod tests {
     #[allow(clippy::float_cmp)]
     fn ties_go_to_even_unless_anything_follows() {
         let tie = (1_u128 << 53) + 1;
-        assert_eq!(ratio(tie, 1, 0), 2_f64.powi(53));
-        assert_eq!(ratio(tie + 2, 1, 0), 2_f64.powi(53) + 4.0);
-        assert_eq!(ratio((tie << 60) + 1, 1, -60), 2_f64.powi(53) + 2.0);
-        assert_eq!(ratio((1 << 54) - 1, 1, 0), 2_f64.powi(54));
+        assert_eq!(ratio(tie, 1, 0), power_of_two(53));
+        assert_eq!(ratio(tie + 2, 1, 0), power_of_two(53) + 4.0);
+        assert_eq!(ratio((tie << 60) + 1, 1, -60), power_of_two(53) + 2.0);
+        assert_eq!(ratio((1 << 54) - 1, 1, 0), power_of_two(54));
     }
 
     #[test]
     #[allow(clippy::float_cmp)]
     fn the_exponent_only_scales() {
         assert_eq!(ratio(5 << 64, 1, -64), 5.0);
-        assert_eq!(ratio(1, 3, -128), 1.0 / 3.0 * 2_f64.powi(-128));
+        assert_eq!(ratio(1, 3, -128), 1.0 / 3.0 * power_of_two(-128));
         assert_eq!(round_ratio(&Wide::<6>::from_u128(1), [3, 5], 0), 1.0 / 15.0);
         assert_eq!(ratio(0, 3, 0), 0.0);
     }

@@ -13,7 +13,7 @@ impl<const N: usize> Default for Wide<N> {
 }
 
 // Limbs are split out of 128-bit products and sums on purpose.
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 impl<const N: usize> Wide<N> {
     /// Zero.
     pub const ZERO: Self = Self([0; N]);

@@ -5,6 +5,8 @@
 //! seen in the partition: the bytes of a state do not depend on where batches were cut.
 
 mod latest;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::{BTreeSet, HashMap};

@@ -29,7 +29,9 @@ pub fn frame<C: Columns + ?Sized>(
 ) -> Vec<Vec<Answer>> {
     let mut rows: HashMap<&str, Vec<usize>> = HashMap::new();
     for (place, ask) in asked.iter().enumerate() {
-        rows.entry(ask.entity_id.unwrap_or_default()).or_default().push(place);
+        rows.entry(ask.entity_id.unwrap_or_default())
+            .or_default()
+            .push(place);
     }
     let mut own: HashMap<&str, Vec<usize>> = HashMap::new();
     for (place, event) in events.iter().enumerate() {
@@ -39,10 +41,19 @@ pub fn frame<C: Columns + ?Sized>(
     }
     let mut answers: Vec<Vec<Answer>> = vec![Vec::new(); asked.len()];
     for (entity_id, places) in rows {
-        let timeline = Timeline::new(&view.layout, events, cells, own.remove(entity_id).unwrap_or_default());
+        let timeline = Timeline::new(
+            &view.layout,
+            events,
+            cells,
+            own.remove(entity_id).unwrap_or_default(),
+        );
         for place in places {
             let ask = &asked[place];
-            let known = if ask.entity_id.is_some() { ask.known } else { Known::Nothing };
+            let known = if ask.entity_id.is_some() {
+                ask.known
+            } else {
+                Known::Nothing
+            };
             answers[place] = timeline.answer(&view.layout, ask.request_time, known);
         }
     }
@@ -58,8 +69,13 @@ pub fn contributing<C: Columns + ?Sized>(
     cells: &C,
     asked: &Asked<'_, LogPosition>,
 ) -> Vec<usize> {
-    let Some(feature) = view.features.get(feature) else { return Vec::new() };
-    let window = Window { width: feature.window, hop: feature.hop };
+    let Some(feature) = view.features.get(feature) else {
+        return Vec::new();
+    };
+    let window = Window {
+        width: feature.window,
+        hop: feature.hop,
+    };
     let edge = window.lower_edge(asked.request_time, view.origin);
     let inside = |event: &StreamRow<'_>| {
         asked.entity_id == Some(event.entity_id)
@@ -87,7 +103,9 @@ fn is_known(known: Known<LogPosition>, partition: u32, offset: u64) -> bool {
 
 fn passes<C: Columns + ?Sized>(view: &WindowView, cells: &C, place: usize) -> bool {
     let at = RowAt { cells, place };
-    view.filter.as_ref().is_none_or(|filter| filter.eval_cell(at, 0) == Ok(Borrowed::Bool(true)))
+    view.filter
+        .as_ref()
+        .is_none_or(|filter| filter.eval_cell(at, 0) == Ok(Borrowed::Bool(true)))
 }
 
 /// One row of columns, as the evaluator reads it.
@@ -138,20 +156,39 @@ impl Timeline {
     ) -> Self {
         let event = |place: usize| {
             let kept = layout.columns.iter();
-            let kept = kept.map(|column| Cell::of(&cells.cell(place, column.place).to_value(), column.keep_text));
+            let kept =
+                kept.map(|column| Cell::of(&cells.cell(place, column.place).to_value(), column.keep_text));
             // A key has one partition in each epoch, and a frame is of one epoch: should an entity have several
             // partitions nevertheless, they stand in their order.
-            let position = EventPosition { epoch: u64::from(rows[place].partition), offset: rows[place].offset };
-            Event { t: rows[place].t, position, cells: kept.collect() }
+            let position = EventPosition {
+                epoch: u64::from(rows[place].partition),
+                offset: rows[place].offset,
+            };
+            Event {
+                t: rows[place].t,
+                position,
+                cells: kept.collect(),
+            }
         };
         let mut events: Vec<Event> = places.into_iter().map(event).collect();
         events.sort_by_key(Event::order);
         // One event per position: a repeated row of the log does not count twice.
         events.dedup_by_key(|event| event.order());
-        let mut numbered = layout.distincts.iter().map(|distinct| number(&events, distinct.column));
+        let mut numbered = layout
+            .distincts
+            .iter()
+            .map(|distinct| number(&events, distinct.column));
         let (values, different) = numbered.by_ref().unzip();
-        let blocks = events.chunks(BLOCK).map(|events| Block::new(layout, events)).collect();
-        Self { events, values, different, blocks }
+        let blocks = events
+            .chunks(BLOCK)
+            .map(|events| Block::new(layout, events))
+            .collect();
+        Self {
+            events,
+            values,
+            different,
+            blocks,
+        }
     }
 
     fn answer(&self, layout: &Layout, request: i64, known: Known<LogPosition>) -> Vec<Answer> {
@@ -167,7 +204,9 @@ impl Timeline {
             }
             let whole = end == start + BLOCK
                 && self.blocks[block].is_known(known)
-                && sweep.next_edge().is_some_and(|edge| entered(edge, self.events[start].t));
+                && sweep
+                    .next_edge()
+                    .is_some_and(|edge| entered(edge, self.events[start].t));
             for place in (start..end).rev() {
                 let event = &self.events[place];
                 if !whole {
@@ -219,7 +258,11 @@ impl Block {
         Self {
             merged,
             partition: first.filter(|_| single),
-            offset: events.iter().map(|event| event.position.offset).max().unwrap_or(0),
+            offset: events
+                .iter()
+                .map(|event| event.position.offset)
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -227,7 +270,13 @@ impl Block {
     fn is_known(&self, known: Known<LogPosition>) -> bool {
         known == Known::Everything
             || self.partition.is_some_and(|partition| {
-                is_known_at(known, EventPosition { epoch: partition, offset: self.offset })
+                is_known_at(
+                    known,
+                    EventPosition {
+                        epoch: partition,
+                        offset: self.offset,
+                    },
+                )
             })
     }
 }

@@ -12,7 +12,7 @@ mod frame;
 mod layout;
 mod newest;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod read;
 mod slot;
 mod state;

@@ -157,7 +157,7 @@ fn events(dice: &mut Dice, count: u64) -> Vec<Raw> {
 }
 
 /// The definition, straight: filter the events of the window, then aggregate in plain integers.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap)]
 fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
     view.features
         .iter()
@@ -172,7 +172,7 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 .unwrap_or_default();
             let returns_text = matches!(feature.aggregation.name(), "min" | "max" | "last");
             let invalid = |cell: &Value| match cell {
-                Value::Float(x) => !(x.is_finite() && x.abs() < 2_f64.powi(63)),
+                Value::Float(x) => !(x.is_finite() && x.abs() < 9_223_372_036_854_775_808.0),
                 Value::String(text) => returns_text && text.len() > 128,
                 _ => false,
             };
@@ -452,7 +452,12 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
         let known = events(&mut dice, 400);
         let rows: Vec<StreamRow<'_>> = known
             .iter()
-            .map(|raw| StreamRow { entity_id: "s.k", t: raw.t, partition: 3, offset: raw.offset })
+            .map(|raw| StreamRow {
+                entity_id: "s.k",
+                t: raw.t,
+                partition: 3,
+                offset: raw.offset,
+            })
             .collect();
         let times: Vec<i64> = known.iter().map(|raw| raw.t).collect();
         let asked: Vec<Asked<'_, LogPosition>> = (0..40)
@@ -466,8 +471,14 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
                     known: match dice.below(5) {
                         0 => Known::Nothing,
                         1 => Known::Everything,
-                        2 => Known::Upto(LogPosition { partition: 2, next_offset }),
-                        _ => Known::Upto(LogPosition { partition: 3, next_offset }),
+                        2 => Known::Upto(LogPosition {
+                            partition: 2,
+                            next_offset,
+                        }),
+                        _ => Known::Upto(LogPosition {
+                            partition: 3,
+                            next_offset,
+                        }),
                     },
                 }
             })
@@ -483,7 +494,11 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
             let wanted = naive(&view, &known[..upto], ask.request_time);
             assert_same(answers, &wanted, &format!("seed {seed}, row {place}, {ask:?}"));
             let inside = contributing(&view, 0, &rows, &Rows(&known), ask);
-            assert_eq!(Value::Int(i64::try_from(inside.len()).unwrap()), wanted[0].value, "seed {seed}, row {place}");
+            assert_eq!(
+                Value::Int(i64::try_from(inside.len()).unwrap()),
+                wanted[0].value,
+                "seed {seed}, row {place}"
+            );
             assert!(inside.windows(2).all(|pair| {
                 (known[pair[0]].t, known[pair[0]].offset) < (known[pair[1]].t, known[pair[1]].offset)
             }));

@@ -109,18 +109,16 @@ impl SlotKind {
 
     /// The most bytes that writing takes, for real numbers of events (below 2^48).
     pub(super) fn longest(&self, columns: &[KeptColumn]) -> usize {
+        const COUNT: usize = 7;
+        const SUM: usize = 24;
+        const SQUARES: usize = 40;
         match self {
-            Self::Events | Self::Invalid { .. } => 7,
-            Self::Moments {
-                level: Level::Count, ..
-            } => 7,
-            Self::Moments {
-                level: Level::Sum, ..
-            } => 7 + 24,
-            Self::Moments {
-                level: Level::Squares,
-                ..
-            } => 7 + 24 + 40,
+            Self::Events | Self::Invalid { .. } => COUNT,
+            Self::Moments { level, .. } => match level {
+                Level::Count => COUNT,
+                Level::Sum => COUNT + SUM,
+                Level::Squares => COUNT + SUM + SQUARES,
+            },
             Self::Min { column } | Self::Max { column } => {
                 Cell::longest(columns[*column].kind, columns[*column].keep_text)
             }
