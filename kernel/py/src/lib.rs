@@ -7,8 +7,11 @@ mod columns;
 mod errors;
 mod expression;
 mod keys;
+mod latest;
 mod meaning;
+mod ondemand;
 mod stream;
+mod token;
 
 use pyo3::prelude::*;
 
@@ -25,6 +28,9 @@ mod _native {
         crate::expression::register(module)?;
         crate::keys::register(module)?;
         crate::meaning::register(module)?;
+        crate::token::register(module)?;
+        module.add_class::<crate::latest::LatestView>()?;
+        module.add_class::<crate::ondemand::OnDemandView>()?;
         crate::stream::register(module)?;
         module.add_class::<crate::arrow::ArrowBatch>()?;
         module.add("SEMANTICS_REVISION", skewless_core::SEMANTICS_REVISION)?;

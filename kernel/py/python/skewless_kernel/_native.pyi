@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import Sequence
-from typing import Final, Protocol, final, type_check_only
+from typing import Final, Protocol, Self, final, type_check_only
 
 __all__ = [
     "EXPRESSION_FUNCTIONS",
@@ -15,10 +15,13 @@ __all__ = [
     "FoldReport",
     "InputError",
     "KernelError",
+    "LatestView",
+    "OnDemandView",
     "StateError",
     "StatePartition",
     "StreamDecoder",
     "StreamView",
+    "Token",
     "__build__",
     "check_expression",
     "check_meaning",
@@ -28,8 +31,10 @@ __all__ = [
     "floor_to_hop",
     "meaning_hash",
     "partition_of",
+    "read_token",
     "state_key",
     "worst_case_bytes",
+    "write_token",
 ]
 
 SEMANTICS_REVISION: Final[int]
@@ -170,9 +175,7 @@ class ArrowStreamExportable(Protocol):
 class StreamDecoder:
     """Payload bytes into typed rows and verdicts: the only place where a stream record gets its verdict."""
 
-    def __new__(
-        cls, source_meaning_json: bytes, entity_keys: Sequence[tuple[str, str]], direct: bool
-    ) -> StreamDecoder:
+    def __new__(cls, source_meaning_json: bytes, entity_keys: Sequence[tuple[str, str]], direct: bool) -> StreamDecoder:
         """``source_meaning_json``: the source object as in a view's meaning, canonical JSON.
 
         ``entity_keys``: (column, type) in declared order. ``direct``: the log is the source's own topic, whose record
@@ -215,9 +218,7 @@ class StreamView:
         state of this view, or a body that is not the head's.
         """
 
-    def frame(
-        self, events: ArrowStreamExportable | ArrowArrayExportable, rows: ArrowArrayExportable
-    ) -> ArrowBatch:
+    def frame(self, events: ArrowStreamExportable | ArrowArrayExportable, rows: ArrowArrayExportable) -> ArrowBatch:
         """The features of many rows, straight from the events of the log.
 
         ``events``: accepted ones of one epoch, in any order: ``entity_id``, ``event_time_us``, ``partition``,
@@ -323,3 +324,107 @@ class FoldReport:
     @property
     def refused(self) -> int:
         """Not accepted by the decoder."""
+
+@final
+class LatestView:
+    """A compiled latest view over a batch source: the newest row of an entity.
+
+    Rows are Arrow batches, tables or readers with the columns ``entity_id`` (canonical), ``event_time_us``,
+    ``created_time_us`` (nullable, may be absent), ``run_seq`` (int64, from 1), ``deleted`` (bool), and ``f_<feature>``
+    per feature. Times are int64 microseconds or timestamp[us] with a zone; for a view without event times
+    ``event_time_us`` is not regarded. InputError tells what of this does not hold.
+    """
+
+    def __new__(cls, meaning_json: bytes) -> Self:
+        """Raises DefinitionError for a faulty meaning or one of another kind."""
+
+    @property
+    def meaning_hash(self) -> bytes:
+        """SHA-256 of the meaning document, 32 bytes."""
+
+    def encode(self, rows: ArrowArrayExportable | ArrowStreamExportable) -> list[tuple[str, bytes, int | None]]:
+        """What to store for each row, in the order given: entity id, value, expiry.
+
+        The expiry is in milliseconds since 1970, from when no request could find the row within the view's ttl; None
+        where there is none. The store takes values with ``WRITE_LATEST_ROW``, in any order.
+        """
+
+    def read(
+        self, value: bytes | None, request_time_us: int
+    ) -> list[tuple[bool | int | float | str | None, int, int | None]]:
+        """The answer of a stored value (None: nothing is stored), one per feature in declared order.
+
+        Each is the feature's value (a timestamp as microseconds; None unless the status says there is one), its
+        status, and the row's event time (None where no row was found or rows have none). Raises StateError for bytes
+        that are no value of this view.
+        """
+
+    def frame(
+        self,
+        table: ArrowArrayExportable | ArrowStreamExportable,
+        rows: ArrowArrayExportable | ArrowStreamExportable,
+    ) -> ArrowBatch:
+        """The features of many asked rows at once, from all rows of the table, which come in any order.
+
+        ``rows`` has ``entity_id`` (null: no entity), ``request_time_us`` and ``run_seq``: the run up to which the row
+        knows the table; null: all of it; less than 1: nothing. Gives, per feature and in the order of ``rows``, the
+        columns ``<feature>``, ``<feature>__status`` (uint8) and ``<feature>__event_time_us`` (int64, nullable).
+        """
+
+@final
+class OnDemandView:
+    """A compiled on-demand view: expressions over request fields, stored features and the request time."""
+
+    def __new__(cls, meaning_json: bytes) -> Self:
+        """Raises DefinitionError for a faulty meaning or one of another kind."""
+
+    @property
+    def meaning_hash(self) -> bytes:
+        """SHA-256 of the meaning document, 32 bytes."""
+
+    def evaluate(
+        self, columns: ArrowArrayExportable | ArrowStreamExportable, request_times_us: ArrowArrayExportable
+    ) -> ArrowBatch:
+        """The features of each row at its own request time.
+
+        ``columns`` holds request fields and inputs by their names, and ``<input>__status`` (uint8) per input; what no
+        feature reads may be absent. ``request_times_us`` is an array of int64 microseconds or timestamp[us] with a
+        zone. Gives, per feature, the columns ``<feature>`` and ``<feature>__status`` (uint8). Raises InputError for
+        columns, statuses or times that are not so.
+        """
+
+@final
+class Token:
+    """What an answer knew, so that it can be computed again. It holds no entity and no value."""
+
+    @property
+    def request_time_us(self) -> int:
+        """The instant for which the answer was computed."""
+
+    @property
+    def views(self) -> list[tuple[bytes, str]]:
+        """The stored views that were read: the first 16 bytes of the meaning's hash, and the kind.
+
+        Kinds are ``window``, ``latest_stream`` and ``latest_table``.
+        """
+
+    @property
+    def positions(self) -> list[list[tuple[int, int, int] | int | None]]:
+        """What was known, one list per row of the answer, one entry per view.
+
+        Epoch, partition and next offset of a stream; the run of a table; None where nothing was stored.
+        """
+
+def read_token(token: bytes) -> Token:
+    """Reads a token. Raises StateError for damaged bytes, and for a version that this kernel does not read."""
+
+def write_token(
+    request_time_us: int,
+    views: Sequence[tuple[bytes, str]],
+    positions: Sequence[Sequence[tuple[int, int, int] | int | None]],
+) -> bytes:
+    """The bytes of a token of these parts, as in `Token`.
+
+    Raises InputError when it is too large (512 views, 65,536 rows, 2^20 pairs of both), when a row has not one entry
+    per view, or an entry is not of its view's kind.
+    """
