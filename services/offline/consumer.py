@@ -1,0 +1,101 @@
+"""Kafka in: served vectors and predictions to their table, each record once.
+
+Rows and the position behind them are one commit of the table; the broker is told afterwards. After a crash the
+topic is read again from what the broker was told, and rows that the table has are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.offline.domain.served_rows import row_of, table_of
+from skewless.bus import Bus, Committed, Part, Reader
+from skewless.codec.served import decode_served
+from skewless.errors import SkewlessError
+from skewless.lake import Lake, log_mark
+
+log = logging.getLogger(__name__)
+
+TOPIC: Final = "skewless.served"
+GROUP: Final = "skewless.offline"
+_MOST_RECORDS: Final = 10_000
+_FIRST_WAIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 5.0
+
+
+class ServedIngest:
+    """A thread that keeps the served log up to date.
+
+    commit_ms: how often rows are committed.
+    """
+
+    def __init__(self, bus: Bus, lake: Lake, *, commit_ms: int) -> None:
+        self._bus = bus
+        self._lake = lake
+        self._commit_s = commit_ms / 1_000
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="served", daemon=True)
+
+    def start(self) -> None:
+        """Begins, as soon as the broker answers."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the commit at hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait = _FIRST_WAIT_S
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except (SkewlessError, OSError) as error:
+                log.warning("served records cannot be logged, trying again in %.1f s: %s", wait, error)
+                self._stop.wait(wait)
+                wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _follow(self) -> None:
+        self._bus.ensure_topic(TOPIC)
+        found = self._bus.topic(TOPIC)
+        partitions = range(found.partitions if found else 0)
+        committed = self._bus.committed(GROUP, TOPIC, partitions)
+        starts = self._bus.starts(TOPIC, partitions)
+        ends = {p: committed[p].next_offset if p in committed else starts[p] for p in partitions}
+        with self._bus.reader(TOPIC, ends) as reader:
+            while not self._stop.is_set():
+                self._step(reader, ends)
+
+    def _step(self, reader: Reader, ends: dict[int, int]) -> None:
+        read = reader.read(max_records=_MOST_RECORDS, wait_s=self._commit_s)
+        if not read.parts:
+            return
+        rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for part in read.parts:
+            self._collect(part, rows)
+            ends[part.partition] = part.offsets[-1] + 1
+        marks = {log_mark(1, partition): end for partition, end in ends.items()}
+        for project, found in rows.items():
+            self._append(project, found, marks)
+        self._bus.commit(GROUP, TOPIC, {partition: Committed(end) for partition, end in ends.items()})
+
+    def _collect(self, part: Part, rows: dict[str, list[Mapping[str, Any]]]) -> None:
+        for offset, value in zip(part.offsets, part.values, strict=True):
+            try:
+                record = decode_served(value or b"")
+            except ValueError as error:
+                log.error("%s/%d offset %d is left out: %s", TOPIC, part.partition, offset, error)  # noqa: TRY400
+                continue
+            row = {**row_of(record, value or b""), "partition": part.partition, "offset": offset}
+            rows[record.project].append(row)
+
+    def _append(self, project: str, found: list[Mapping[str, Any]], marks: Mapping[str, int]) -> None:
+        table = self._lake.served(project)
+        have = table.marks(list(marks))
+        fresh = [row for row in found if row["offset"] >= have.get(log_mark(1, row["partition"]), 0)]
+        if fresh:
+            table.append(table_of(fresh), marks)

@@ -1,0 +1,1 @@
+"""What the offline service decides: pure functions over Arrow columns."""

@@ -1,0 +1,62 @@
+"""Which views a list of pinned features needs, in which order they are computed, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from skewless.definitions.catalog import Catalog
+from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
+from skewless.errors import EntityMismatchError, MissingRequestFieldError, UnknownFeatureError
+from skewless.types import ValueType
+
+
+def needed_views(catalog: Catalog, pins: Iterable[Pin]) -> list[View]:
+    """Every view that the features are made of, each once, inputs before what reads them."""
+    ordered: dict[bytes, View] = {}
+
+    def visit(pin: Pin) -> None:
+        if pin.meaning in ordered:
+            return
+        view = catalog.view_by_hash(pin.meaning)
+        if view is None:
+            raise UnknownFeatureError(name=f"{pin.view_ref}:{pin.feature}")
+        if isinstance(view, OnDemandView):
+            for item in view.inputs:
+                visit(item.pin)
+        ordered[pin.meaning] = view
+
+    for pin in pins:
+        visit(pin)
+    return list(ordered.values())
+
+
+def type_of(catalog: Catalog, pin: Pin) -> ValueType:
+    """The type of a pinned feature. Raises UnknownFeatureError."""
+    view = catalog.view_by_hash(pin.meaning)
+    feature = view.by_name.get(pin.feature) if view else None
+    if feature is None:
+        raise UnknownFeatureError(name=f"{pin.view_ref}:{pin.feature}")
+    return feature.type
+
+
+def check_columns(views: Sequence[View], columns: Iterable[str]) -> None:
+    """Raises EntityMismatchError or MissingRequestFieldError where a needed column is absent."""
+    have = set(columns)
+    keys = {name for view in views if isinstance(view, WindowView | LatestView) for name in view.entity.key_names}
+    fields = {field.name for view in views if isinstance(view, OnDemandView) for field in view.request}
+    if keys - have:
+        raise EntityMismatchError(missing=keys - have)
+    if fields - have:
+        raise MissingRequestFieldError(fields=fields - have)
+
+
+def event_columns(view: StreamView) -> list[str]:
+    """The decoded columns of an event log that the kernel needs to compute a view: those of its source."""
+    return [column.name for column in view.source.columns]
+
+
+def earliest_needed(view: View, earliest_request_us: int) -> int | None:
+    """From which event time on events matter to any request at or after this time; None: from the start."""
+    if not isinstance(view, WindowView):
+        return None
+    return min(earliest_request_us - f.window_us - f.hop_us for f in view.features)

@@ -1,0 +1,87 @@
+"""The offline service as a process: ``python -m services.offline.main``, settings from the environment."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+from pathlib import Path
+
+from services.offline.clients import RegistryCatalogs
+from services.offline.consumer import ServedIngest
+from services.offline.servicer import OfflineServicer
+from services.offline.settings import Settings
+from services.offline.store.events import DeltaEvents
+from services.offline.store.online import ValkeyRows
+from services.offline.store.runs import DeltaRuns
+from services.offline.store.served import DeltaServed
+from services.offline.store.sql import DuckTransforms
+from services.offline.workflow.compute import Computer
+from services.offline.workflow.explain import Explainer
+from services.offline.workflow.frame import FrameMaker
+from services.offline.workflow.materialize import Materializer, follow_views
+from services.offline.workflow.replay import Replayer
+from skewless.bus import Bus
+from skewless.clock import SystemClock
+from skewless.definitions.catalog import Catalog
+from skewless.lake import Lake
+from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.settings import SettingsError, describe, load
+
+log = logging.getLogger("services.offline")
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT. Exit status 2: the settings or the address are of no use."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = load(Settings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    log.info("settings\n%s", describe(settings))
+    stop = stop_on_signals()
+
+    lake = Lake(settings.lake)
+    catalogs = RegistryCatalogs(settings.registry)
+    events, runs, served = DeltaEvents(lake), DeltaRuns(lake), DeltaServed(lake)
+    computer = Computer(events, runs)
+    materializer = Materializer(
+        catalogs,
+        events,
+        runs,
+        DuckTransforms(Path(settings.sources), settings.memory_mb),
+        ValkeyRows(settings.store_url),
+    )
+    ingest = ServedIngest(Bus(settings.broker), lake, commit_ms=settings.served_commit_ms)
+    server = Server(settings.listen, threads=settings.workers)
+    OfflineServicer(
+        materializer,
+        FrameMaker(catalogs, served, computer),
+        Replayer(catalogs, served, events, computer),
+        Explainer(catalogs, served, events, runs, computer),
+        SystemClock(),
+    ).register(server)
+    try:
+        address = server.start()
+    except ListenError as error:
+        log.error("%s", error)  # noqa: TRY400 (the message says all there is)
+        return 2
+
+    news: queue.SimpleQueue[Catalog] = queue.SimpleQueue()
+    catalogs.start(news.put)
+    ingest.start()
+    threading.Thread(target=follow_views, args=(materializer, news, stop), name="views", daemon=True).start()
+    server.set_serving(serving=True)
+    write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
+    log.info("ready at %s", address)
+    stop.wait()
+    catalogs.stop()
+    server.stop()
+    ingest.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""What the offline service is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skewless.settings import Secret, at_least, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read from the environment, ``SKEWLESS_<NAME>``."""
+
+    listen: str = setting("127.0.0.1:50053", "address to listen on; port 0: any free one")
+    ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
+    registry: str = setting("127.0.0.1:50051", "address of the registry")
+    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
+    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")  # noqa: RUF009 (a field)
+    lake: str = setting("lake", "root of the offline tables: a directory or an object-store URL")
+    sources: str = setting(".", "directory that the relative paths of batch sources begin at; none may leave it")
+    served_commit_ms: int = setting(
+        500, "how often served records are committed to their table, in ms", check=at_least(10)
+    )
+    workers: int = setting(8, "calls answered at once", check=at_least(1))
+    memory_mb: int = setting(2048, "memory limit of SQL transforms, in MiB", check=at_least(64))

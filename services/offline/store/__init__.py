@@ -1,0 +1,1 @@
+"""Storage doors: the offline tables, the online store, and the SQL engine of batch sources."""

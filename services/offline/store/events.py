@@ -1,0 +1,59 @@
+"""Event logs in Delta tables, as the stream aggregator commits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skewless.definitions.catalog import InputLog
+from skewless.lake import EVENT_COLUMNS, Lake, date_of, log_mark
+
+EPOCH: Final = 1
+"""Epochs are opened in the registry; until then every log is in its first."""
+
+_MOST_IDS: Final = 2_000
+"""With more entities than this, reading all of them costs less than asking for each."""
+
+
+@dataclass(frozen=True)
+class DeltaEvents:
+    """Reads what is committed at the time of the call."""
+
+    lake: Lake
+
+    def events(
+        self,
+        log: InputLog,
+        *,
+        columns: Sequence[str],
+        from_us: int | None,
+        until_us: int | None,
+        entity_ids: Sequence[str] | None,
+    ) -> pa.Table:
+        """As `services.offline.ports.EventLogs.events`."""
+        where = (pc.field("verdict") == "accepted") & pc.field("entity_id").is_valid()
+        if from_us is not None:
+            where &= pc.field("event_time_us") >= from_us
+        if until_us is not None:
+            where &= pc.field("event_time_us") < until_us
+        if entity_ids is not None and len(entity_ids) <= _MOST_IDS:
+            where &= pc.field("entity_id").isin(pa.array(entity_ids, pa.string()))
+        dates = (
+            "0000" if from_us is None else date_of(from_us),
+            "9999" if until_us is None else date_of(until_us),
+        )
+        found = self.lake.events(log.project, log.name).read(columns, dates=dates, where=where)
+        if found is None:
+            known = {field.name: field.type for field in EVENT_COLUMNS}
+            return pa.table({name: pa.array([], known.get(name, pa.null())) for name in columns})
+        return found.select(list(columns))
+
+    def logged(self, log: InputLog, partitions: Sequence[int]) -> Mapping[int, int]:
+        """As `services.offline.ports.EventLogs.logged`."""
+        names = {log_mark(EPOCH, partition): partition for partition in partitions}
+        marks = self.lake.events(log.project, log.name).marks(list(names))
+        return {names[name]: position for name, position in marks.items()}

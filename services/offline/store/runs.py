@@ -1,0 +1,64 @@
+"""Runs of batch views in Delta tables: append-only, each row with the run that brought it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skewless.definitions.meanings import LatestView
+from skewless.lake import FEATURE_PREFIX, Lake, Table, dates_of
+from skewless.types import ValueType
+
+_MARK: Final = "run"
+
+ROW_TYPES: Final = {
+    ValueType.INT64: pa.int64(),
+    ValueType.FLOAT64: pa.float64(),
+    ValueType.BOOL: pa.bool_(),
+    ValueType.STRING: pa.string(),
+    ValueType.TIMESTAMP: pa.int64(),
+}
+"""Timestamps are kept as microseconds, as the kernel takes them."""
+
+
+def row_schema(view: LatestView) -> pa.Schema:
+    """The columns of a view's rows as the kernel takes them."""
+    fields = [
+        pa.field("entity_id", pa.string(), nullable=False),
+        pa.field("event_time_us", pa.int64(), nullable=False),
+        pa.field("created_time_us", pa.int64()),
+        pa.field("run_seq", pa.int64(), nullable=False),
+        pa.field("deleted", pa.bool_(), nullable=False),
+    ]
+    fields += [pa.field(FEATURE_PREFIX + f.name, ROW_TYPES[f.type]) for f in view.features]
+    return pa.schema(fields)
+
+
+@dataclass(frozen=True)
+class DeltaRuns:
+    """The tables of batch views."""
+
+    lake: Lake
+
+    def rows(self, view: LatestView, *, after_run: int = 0) -> pa.Table:
+        """As `services.offline.ports.Runs.rows`."""
+        schema = row_schema(view)
+        found = self._table(view).read(schema.names, where=pc.field("run_seq") > after_run)
+        return schema.empty_table() if found is None else found.select(schema.names).cast(schema)
+
+    def last_run(self, view: LatestView) -> int:
+        """As `services.offline.ports.Runs.last_run`."""
+        return self._table(view).marks([_MARK]).get(_MARK, 0)
+
+    def publish(self, view: LatestView, rows: pa.Table, run_seq: int) -> None:
+        """As `services.offline.ports.Runs.publish`."""
+        stamped = rows.append_column("run_seq", pa.array([run_seq] * rows.num_rows, pa.int64()))
+        stamped = stamped.select(row_schema(view).names).cast(row_schema(view))
+        dated = stamped.append_column("date", dates_of(stamped["event_time_us"]))
+        self._table(view).append(dated, {_MARK: run_seq})
+
+    def _table(self, view: LatestView) -> Table:
+        return self.lake.view(view.project, view.name, view.version.storage)

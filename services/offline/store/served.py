@@ -1,0 +1,53 @@
+"""The served log in its Delta table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from skewless.codec.served import decode_served
+from skewless.lake import Lake
+from skewless.served import Prediction, ServedVector
+
+
+@dataclass(frozen=True)
+class DeltaServed:
+    """Reads what is committed at the time of the call."""
+
+    lake: Lake
+
+    def vectors(
+        self, project: str, *, request_ids: Sequence[str], from_us: int | None, until_us: int | None
+    ) -> Iterator[ServedVector]:
+        """As `services.offline.ports.ServedLog.vectors`."""
+        where = pc.field("kind") == "vector"
+        if request_ids:
+            where &= pc.field("request_id").isin(pa.array(request_ids, pa.string()))
+        if from_us is not None:
+            where &= pc.field("at_us") >= from_us
+        if until_us is not None:
+            where &= pc.field("at_us") < until_us
+        for record in self._records(project, where):
+            if isinstance(record, ServedVector):
+                yield record
+
+    def predictions(self, project: str, request_id: str) -> Sequence[Prediction]:
+        """As `services.offline.ports.ServedLog.predictions`."""
+        where = (pc.field("kind") == "prediction") & (pc.field("request_id") == request_id)
+        found = [record for record in self._records(project, where) if isinstance(record, Prediction)]
+        return sorted(found, key=lambda prediction: prediction.predicted_at_us)
+
+    def _records(self, project: str, where: pc.Expression) -> Iterator[ServedVector | Prediction]:
+        rows = self.lake.served(project).read(["request_id", "record"], where=where)
+        if rows is None:
+            return
+        previous = None
+        for batch in rows.sort_by("request_id").to_batches(max_chunksize=10_000):
+            for raw in batch.column("record"):
+                record = decode_served(raw.as_py())
+                if isinstance(record, Prediction) or record.request_id != previous:
+                    yield record
+                previous = record.request_id

@@ -1,0 +1,1 @@
+"""What the offline service does: read facts through ports, ask domain and kernel, carry out the answer."""

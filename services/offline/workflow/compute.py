@@ -1,0 +1,116 @@
+"""Features of rows at their knowledge: the one road that frames, replay and explanations share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.offline.domain.features import check_columns, earliest_needed, event_columns, needed_views
+from services.offline.domain.rows import Column, LogKnowledge, Rows, RunKnowledge
+from services.offline.ports import EventLogs, Runs
+from skewless import kernel
+from skewless.definitions.catalog import Catalog
+from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
+from skewless.lake import COLUMN_PREFIX
+
+Knowledge = Mapping[bytes, LogKnowledge | RunKnowledge]
+"""By the view's meaning hash; a view that is not in it knows everything."""
+
+FRAME_COLUMNS = ("entity_id", "event_time_us", "partition", "offset")
+"""The columns of an event log that the kernel's frames read, before the decoded ones."""
+
+
+@dataclass(frozen=True)
+class Computer:
+    """Computes features from the logs and tables, by the kernel."""
+
+    events: EventLogs
+    runs: Runs
+
+    def compute(self, catalog: Catalog, pins: Sequence[Pin], rows: Rows, knowledge: Knowledge) -> dict[Pin, Column]:
+        """A column per feature. Raises where an entity key or request field is absent or a view unknown."""
+        views = needed_views(catalog, pins)
+        check_columns(views, rows.columns)
+        answers: dict[bytes, pa.RecordBatch] = {}
+        for view in views:
+            known = knowledge.get(view.meaning_hash)
+            answers[view.meaning_hash] = self._view(catalog, view, rows, known, answers)
+        return {pin: column_of(answers[pin.meaning], pin.feature) for pin in pins}
+
+    def _view(
+        self,
+        catalog: Catalog,
+        view: View,
+        rows: Rows,
+        known: LogKnowledge | RunKnowledge | None,
+        answers: Mapping[bytes, pa.RecordBatch],
+    ) -> pa.RecordBatch:
+        if isinstance(view, OnDemandView):
+            return _on_demand(view, rows, answers)
+        if isinstance(view, LatestView) and not view.streamed:
+            runs = known if isinstance(known, RunKnowledge) else RunKnowledge.everything(rows.count)
+            return self._runs(view, rows, runs)
+        log = known if isinstance(known, LogKnowledge) else LogKnowledge.everything(rows.count)
+        return self._stream(catalog, view, rows, log)
+
+    def _stream(self, catalog: Catalog, view: StreamView, rows: Rows, known: LogKnowledge) -> pa.RecordBatch:
+        ids = rows.entity_ids(view.entity.key_names)
+        events = self.view_events(catalog, view, rows.request_times_us, ids)
+        asked = pa.record_batch(
+            {
+                "entity_id": ids,
+                "request_time_us": rows.request_times_us,
+                "partition": known.partition,
+                "next_offset": known.next_offset,
+            }
+        )
+        answer = kernel.StreamView(view.meaning_json).frame(events.to_reader(), asked)
+        return pa.record_batch(answer)
+
+    def view_events(
+        self, catalog: Catalog, view: StreamView, request_times_us: pa.Array, entity_ids: pa.Array
+    ) -> pa.Table:
+        """The events that may matter to these requests, with the columns that the kernel reads."""
+        span = pc.min_max(request_times_us).as_py()
+        if span["min"] is None:
+            span = {"min": 0, "max": 0}
+        return self.events.events(
+            catalog.input_log(view),
+            columns=[*FRAME_COLUMNS, *(COLUMN_PREFIX + name for name in event_columns(view))],
+            from_us=earliest_needed(view, span["min"]),
+            until_us=span["max"] + (0 if isinstance(view, WindowView) else 1),
+            entity_ids=pc.unique(entity_ids.drop_null()).to_pylist(),
+        )
+
+    def _runs(self, view: LatestView, rows: Rows, known: RunKnowledge) -> pa.RecordBatch:
+        asked = pa.record_batch(
+            {
+                "entity_id": rows.entity_ids(view.entity.key_names),
+                "request_time_us": rows.request_times_us,
+                "run_seq": known.run_seq,
+            }
+        )
+        table = self.runs.rows(view)
+        return pa.record_batch(kernel.LatestView(view.meaning_json).frame(table.to_reader(), asked))
+
+
+def _on_demand(view: OnDemandView, rows: Rows, answers: Mapping[bytes, pa.RecordBatch]) -> pa.RecordBatch:
+    columns: dict[str, pa.Array] = {field.name: rows.columns[field.name] for field in view.request}
+    for item in view.inputs:
+        column = column_of(answers[item.pin.meaning], item.pin.feature)
+        columns[item.name] = column.values
+        columns[f"{item.name}__status"] = column.statuses
+    compiled = kernel.OnDemandView(view.meaning_json)
+    return pa.record_batch(compiled.evaluate(pa.record_batch(columns), rows.request_times_us))
+
+
+def column_of(answer: pa.RecordBatch, feature: str) -> Column:
+    """One feature of a kernel's answer."""
+    values = answer.column(feature)
+    timed = f"{feature}__event_time_us"
+    has_times = timed in answer.schema.names
+    times = answer.column(timed) if has_times else pa.nulls(len(values), pa.int64())
+    return Column(values, answer.column(f"{feature}__status"), times)

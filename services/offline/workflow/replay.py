@@ -1,0 +1,165 @@
+"""Replay: every served value computed again at its own knowledge, and compared bit by bit."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.offline.domain.compare import answered, differing
+from services.offline.domain.features import type_of
+from services.offline.domain.rows import ARROW_TYPES, Column, LogKnowledge
+from services.offline.ports import Catalogs, EventLogs, ServedLog
+from services.offline.workflow.compute import Computer
+from services.offline.workflow.vectors import Group, groups
+from skewless.definitions.catalog import Catalog, is_stream_view
+from skewless.errors import UnknownRequestIdError
+from skewless.served import ServedVector
+from skewless.types import Cell, Status, ValueType
+
+_CHUNK: Final = 5_000
+"""Requests computed together: enough to read each log rarely, few enough to report progress."""
+
+MOST_DIFFERENCES: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that is not what it was."""
+
+    request_id: str
+    row: int
+    feature: str
+    type: ValueType
+    served: Cell
+    served_status: Status
+    replayed: Cell
+    replayed_status: Status
+
+
+@dataclass
+class Report:
+    """The sum so far; `differences` and `outcomes` since the previous report.
+
+    outcomes: per request id, whether it is equal (True), different (False) or not yet logged (None).
+    """
+
+    vectors: int = 0
+    replayed: int = 0
+    equal: int = 0
+    different: int = 0
+    not_yet_logged: int = 0
+    not_answered: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    outcomes: dict[str, bool | None] = field(default_factory=dict)
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Replayer:
+    """Replays served vectors."""
+
+    catalogs: Catalogs
+    served: ServedLog
+    events: EventLogs
+    computer: Computer
+
+    def replay(
+        self, project: str, request_ids: Sequence[str], from_us: int | None, until_us: int | None
+    ) -> Iterator[Report]:
+        """Reports as it goes; the last one is `done`. Raises UnknownRequestIdError for ids not in the log."""
+        catalog = self.catalogs.current()
+        total = Report()
+        listed = 0
+        missing = set(request_ids)
+        found = self.served.vectors(project, request_ids=request_ids, from_us=from_us, until_us=until_us)
+        for chunk in _chunks(found):
+            for group in groups(catalog, chunk):
+                self._compare(catalog, group, total)
+            total.differences = total.differences[: MOST_DIFFERENCES - listed]
+            listed += len(total.differences)
+            missing -= {vector.request_id for vector in chunk}
+            yield total
+            total.differences, total.outcomes = [], {}
+        if missing:
+            raise UnknownRequestIdError(name=", ".join(sorted(missing)[:5]))
+        total.done = True
+        yield total
+
+    def _compare(self, catalog: Catalog, group: Group, total: Report) -> None:
+        waiting = self._not_yet_logged(catalog, group)
+        computed = self.computer.compute(catalog, group.pins, group.rows, group.knowledge)
+        wrong = pa.array([False] * group.rows.count)
+        for place, pin in enumerate(group.pins):
+            served = served_column(group, place, computed[pin].values.type)
+            compared = pc.and_(answered(served), pc.invert(waiting))
+            total.not_answered += pc.sum(pc.invert(answered(served))).as_py() or 0
+            bad = pc.and_(compared, differing(served, computed[pin]))
+            wrong = pc.or_(wrong, bad)
+            kind = type_of(catalog, pin)
+            total.differences += _differences(kind, group, pin.label, bad=bad, served=served, computed=computed[pin])
+        late = pc.sum(waiting).as_py() or 0
+        different = pc.sum(wrong).as_py() or 0
+        total.vectors += group.rows.count
+        total.not_yet_logged += late
+        total.replayed += group.rows.count - late
+        total.different += different
+        total.equal += group.rows.count - late - different
+        outcomes = zip(group.places, waiting.to_pylist(), wrong.to_pylist(), strict=True)
+        for (vector, _), is_late, is_wrong in outcomes:
+            before = total.outcomes.get(vector.request_id, True)
+            total.outcomes[vector.request_id] = False if is_wrong or before is False else None if is_late else before
+
+    def _not_yet_logged(self, catalog: Catalog, group: Group) -> pa.Array:
+        waiting = pa.array([False] * group.rows.count)
+        for meaning, known in group.knowledge.items():
+            view = catalog.view_by_hash(meaning)
+            if view is None or not is_stream_view(view) or not isinstance(known, LogKnowledge):
+                continue
+            logged = self.events.logged(catalog.input_log(view), known.partitions())
+            waiting = pc.or_(waiting, known.beyond(logged))
+        return waiting
+
+
+def served_column(group: Group, place: int, kind: pa.DataType) -> Column:
+    """The served cells of the feature at this place of the vector."""
+    columns = [vector.columns[place] for vector in group.vectors]
+    values = [cell for column in columns for cell in column.values]
+    statuses = [int(status) for column in columns for status in column.statuses]
+    times = [time for column in columns for time in column.event_times_us]
+    return Column(pa.array(values, kind), pa.array(statuses, pa.uint8()), pa.array(times, pa.int64()))
+
+
+def _differences(
+    kind: ValueType, group: Group, label: str, *, bad: pa.Array, served: Column, computed: Column
+) -> Iterator[Difference]:
+    for place in itertools.islice(pc.indices_nonzero(bad).to_pylist(), MOST_DIFFERENCES):
+        vector, row = group.places[place]
+        yield Difference(
+            request_id=vector.request_id,
+            row=row,
+            feature=label,
+            type=kind,
+            served=plain(served.values[place]),
+            served_status=Status(served.statuses[place].as_py()),
+            replayed=plain(computed.values[place]),
+            replayed_status=Status(computed.statuses[place].as_py()),
+        )
+
+
+def plain(scalar: pa.Scalar) -> Cell:
+    """A cell of the library; a timestamp becomes its microseconds."""
+    if scalar.type == ARROW_TYPES[ValueType.TIMESTAMP]:
+        scalar = scalar.cast(pa.int64())
+    cell: Cell = scalar.as_py()
+    return cell
+
+
+def _chunks(vectors: Iterable[ServedVector]) -> Iterator[list[ServedVector]]:
+    rest = iter(vectors)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield chunk

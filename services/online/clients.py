@@ -1,0 +1,25 @@
+"""The registry, as the online service hears it."""
+
+from __future__ import annotations
+
+import logging
+
+from services.online.domain.plan import plan_of
+from services.online.ports import ReadPath
+from skewless.definitions.catalog import Catalog
+from skewless.rpc.watch import CatalogWatcher, watch_catalog
+
+log = logging.getLogger(__name__)
+
+
+def follow_registry(address: str, read_path: ReadPath) -> CatalogWatcher:
+    """Hands every catalogue to the read path, which goes on with its last plan while the registry is away."""
+    read_path.say_waiting_for(f"definitions from the registry at {address}")
+
+    def take(catalog: Catalog) -> None:
+        for fault in read_path.publish(plan_of(catalog)):
+            log.error("not served: %s", fault)
+        read_path.set_serving(True)
+        log.info("serving revision %d", catalog.revision)
+
+    return watch_catalog(address, take)

@@ -1,0 +1,1 @@
+"""What the online service decides: which definitions its read path is given."""

@@ -1,0 +1,22 @@
+"""What the online service demands of its read path and of the log of what was served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class ReadPath(Protocol):
+    """The server of vectors; `skewless_kernel.OnlineServer`."""
+
+    def publish(self, plan_json: bytes) -> Sequence[str]:
+        """Serves this plan from now on; gives what of it cannot be served."""
+
+    def set_serving(self, serving: bool) -> None:
+        """What the health of the server says."""
+
+    def say_waiting_for(self, what: str) -> None:
+        """What callers are told before the first plan."""
+
+    def drain_served(self, max_records: int, timeout_ms: int) -> Sequence[tuple[bytes, bytes]]:
+        """Takes served records, each with its request id; waits for the first at most that long."""

@@ -1,0 +1,27 @@
+"""What the online service is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skewless.settings import Secret, at_least, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read from the environment, ``SKEWLESS_<NAME>``."""
+
+    listen: str = setting("127.0.0.1:50052", "address to listen on; port 0: any free one")
+    ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
+    registry: str = setting("127.0.0.1:50051", "address of the registry")
+    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
+    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
+    store_timeout_ms: int = setting(
+        250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)
+    )
+    threads: int = setting(2, "threads of the read path", check=at_least(1))
+    max_in_flight: int = setting(1024, "requests handled at once; more are refused", check=at_least(1))
+    max_message_bytes: int = setting(4 << 20, "the largest request taken, in bytes", check=at_least(1024))
+    served_log: bool = setting(True, "log every answer to skewless.served")
+    served_queue: int = setting(65_536, "answers waiting to be logged; beyond, requests are refused", check=at_least(1))
+    grace_ms: int = setting(5_000, "how long running requests may take to end at a stop, in ms", check=at_least(0))
