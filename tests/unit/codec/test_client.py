@@ -32,6 +32,7 @@ from skewless.errors import (
 from skewless.rpc.server import Server
 from skewless.types import Status
 
+EQUAL, DIFFERENT = offline_pb.REPLAY_OUTCOME_EQUAL, offline_pb.REPLAY_OUTCOME_DIFFERENT
 INSTANT = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
 
 
@@ -116,9 +117,9 @@ class Peer(
             served_status=value_pb2.STATUS_PRESENT,
             replayed_status=value_pb2.STATUS_NULL,
         )
-        yield offline_pb.ReplayResponse(vectors=2, replayed=1, equal=1, outcomes={"a": offline_pb.REPLAY_OUTCOME_EQUAL})
+        yield offline_pb.ReplayResponse(vectors=2, replayed=1, equal=1, outcomes={"a": EQUAL})
         yield offline_pb.ReplayResponse(
-            vectors=2, replayed=2, equal=1, different=1, differences=[difference], outcomes={"b": offline_pb.REPLAY_OUTCOME_DIFFERENT}, done=True
+            vectors=2, replayed=2, equal=1, different=1, differences=[difference], outcomes={"b": DIFFERENT}, done=True
         )
 
     def Explain(  # noqa: N802
