@@ -7,11 +7,18 @@ import subprocess
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from skewless import kernel
 from tests.oracle import grid, keys
+from tests.oracle.aggregates import Aggregation
+from tests.oracle.cells import same_value
 from tests.oracle.verdicts import Column, Verdict, judge
+from tests.oracle.windows import WindowFeature
+from tests.roads import kernel as roads
+from tests.roads import oracle
 from tests.roads.cases import (
     KEY_COLUMN,
     SPEC,
@@ -20,6 +27,7 @@ from tests.roads.cases import (
     PlainCase,
     StreamCase,
     VerdictCase,
+    WindowSpec,
     cases,
     clauses_with_cases,
     duration,
@@ -27,13 +35,21 @@ from tests.roads.cases import (
     instant,
     load,
 )
+from tests.roads.kernel import FoldRoad, FrameRoad, decode_one
+from tests.roads.meaning import canonical, patched, stream_meaning
 from tests.roads.oracle import OracleRoad
 from tests.roads.registry import Road, disagreements
 
 LAW = SPEC.parents[1] / "docs" / "semantics.md"
 BASELINE = SPEC / "baseline.json"
 
-ROADS: tuple[Road, ...] = (OracleRoad(),)
+ROADS: tuple[Road, ...] = (
+    OracleRoad(),
+    FrameRoad(),
+    FoldRoad("fold-whole", None),
+    FoldRoad("fold-one-by-one", 1),
+    FoldRoad("fold-by-three", 3),
+)
 VALUES = cases("window", "latest_stream", "latest_table")
 
 
@@ -72,6 +88,16 @@ def other_orders(case: Case) -> list[Case]:
     return moved
 
 
+@pytest.mark.parametrize("case", cases("window"), ids=lambda case: case.id)
+def test_lineage(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, StreamCase)
+    for read in body.reads:
+        for name, offsets in read.rests_on.items():
+            assert oracle.rests_on(body, read, name) == offsets
+            assert roads.rests_on(body, read, name) == offsets
+
+
 @pytest.mark.parametrize("case", cases("verdict"), ids=lambda case: case.id)
 def test_verdict(case: Case) -> None:
     body = case.body
@@ -82,6 +108,19 @@ def test_verdict(case: Case) -> None:
         assert got.row is not None
         assert {name: got.row[name] for name in body.row} == body.row
         assert got.t == body.event_time
+
+
+@pytest.mark.parametrize("case", cases("verdict"), ids=lambda case: case.id)
+def test_verdict_of_the_kernel(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, VerdictCase)
+    got = decode_one(body)
+    assert got["verdict"] == body.verdict
+    assert (got["reason"] is None) == (body.verdict == "accepted")
+    if body.verdict == "accepted":
+        assert got["event_time_us"] == body.event_time
+        for name, cell in body.row.items():
+            assert same_value(got[f"c_{name}"], cell), name
 
 
 def judge_with_key(body: VerdictCase) -> Verdict:
@@ -104,10 +143,12 @@ def test_hop(case: Case) -> None:
     if "width" in given:
         wanted = None if body.refused else duration(body.expect)
         assert grid.default_hop(duration(given["width"])) == wanted
+        assert kernel.default_hop(duration(given["width"])) == wanted
         return
     origin = instant(given["origin"]) if "origin" in given else grid.DEFAULT_ORIGIN
     at, hop = instant(given["at"]), duration(given["hop"])
     assert grid.floor_to_hop(at, hop, origin) == instant(body.expect)
+    assert kernel.floor_to_hop(at, hop, origin) == instant(body.expect)
 
 
 @pytest.mark.parametrize("case", cases("entity_id"), ids=lambda case: case.id)
@@ -117,8 +158,11 @@ def test_entity_id(case: Case) -> None:
     if body.refused:
         with pytest.raises(ValueError, match="96"):
             keys.entity_id(body.given["parts"])
+        with pytest.raises(kernel.KernelError, match="96"):
+            kernel.entity_id(body.given["parts"])
         return
     assert keys.entity_id(body.given["parts"]) == body.expect
+    assert kernel.entity_id(body.given["parts"]) == body.expect
 
 
 @pytest.mark.parametrize("case", cases("state_key"), ids=lambda case: case.id)
@@ -126,8 +170,9 @@ def test_state_key(case: Case) -> None:
     body = case.body
     assert isinstance(body, PlainCase)
     given = body.given
-    key = keys.state_key(given["project"], given["entity"], given["id"], given["view"], given["version"])
-    assert key == body.expect
+    parts = (given["project"], given["entity"], given["id"], given["view"], given["version"])
+    assert keys.state_key(*parts) == body.expect
+    assert kernel.state_key(*parts) == body.expect
 
 
 @pytest.mark.parametrize("case", cases("partition"), ids=lambda case: case.id)
@@ -135,6 +180,41 @@ def test_partition(case: Case) -> None:
     body = case.body
     assert isinstance(body, PlainCase)
     assert keys.partition_of(body.given["id"], body.given["partitions"]) == body.expect
+    assert kernel.partition_of(body.given["id"], body.given["partitions"]) == body.expect
+
+
+@pytest.mark.parametrize("case", cases("plan"), ids=lambda case: case.id)
+def test_plan(case: Case) -> None:
+    body = case.body
+    assert isinstance(body, PlainCase)
+    if "bytes" in body.given:
+        meaning = body.given["bytes"].encode()
+    else:
+        meaning = canonical(patched(PLAN_BASE, body.given.get("set", {}), body.given.get("remove", [])))
+    faults = kernel.check_meaning(meaning)
+    assert sorted(reason for _path, reason, _message in faults) == sorted(body.given["reasons"])
+    if faults:
+        with pytest.raises(kernel.KernelError):
+            kernel.StreamView(meaning)
+
+
+PLAN_BASE: dict[str, Any] = json.loads(
+    stream_meaning(
+        StreamCase(
+            columns=(Column("x", "float64"), Column("s", "string"), Column("b", "bool")),
+            spec=WindowSpec(
+                (
+                    WindowFeature("n", Aggregation("count"), grid.HOUR, grid.MINUTE),
+                    WindowFeature("s", Aggregation("sum", "x", "float64"), grid.HOUR, grid.MINUTE),
+                ),
+                {"n": "int64", "s": "float64"},
+            ),
+            records=(),
+            arrivals=(),
+            reads=(),
+        )
+    )
+)
 
 
 def clauses() -> list[str]:

@@ -71,6 +71,7 @@ class Read:
     known: int | None
     expect: Mapping[str, Cell]
     must_refuse: bool = False
+    rests_on: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -339,6 +340,7 @@ def _read(raw: Any, spec: WindowSpec | LatestSpec, day: str) -> Read:
         -1 if known == "nothing" else known,
         {name: _expected(value, spec.types[name], day) for name, value in own.pop("expect").items()},
         own.pop("online", None) == "NOT_ANSWERABLE",
+        own.pop("rests_on", {}),
     )
     _nothing_left(own)
     return read

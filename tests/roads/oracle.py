@@ -8,7 +8,7 @@ from tests.oracle.expressions import evaluate
 from tests.oracle.keys import entity_id
 from tests.oracle.latest import TableAsk, stream_latest, table_latest
 from tests.oracle.verdicts import Column, judge
-from tests.oracle.windows import Ask, Filter, window_values
+from tests.oracle.windows import Ask, Filter, contributing, window_values
 from tests.roads.cases import (
     KEY_COLUMN,
     TIME_COLUMN,
@@ -64,6 +64,14 @@ def accepted(case: StreamCase) -> list[Event]:
         row = {**verdict.row, TIME_COLUMN: verdict.t}
         events.append(Event(own, verdict.t, record.position, row))
     return events
+
+
+def rests_on(case: StreamCase, read: Read, name: str) -> list[int]:
+    """The offsets of the events behind a windowed value (Q4)."""
+    assert isinstance(case.spec, WindowSpec)
+    feature = next(f for f in case.spec.features if f.name == name)
+    found = contributing(feature, accepted(case), _ask(case, read), origin=case.spec.origin, keep=_filter(case))
+    return [e.position.offset for e in found]
 
 
 def partition_of_key(case: StreamCase, key: str) -> int:
