@@ -51,7 +51,10 @@ impl ArrowBatch {
 
 /// The one batch of an object with `__arrow_c_array__`.
 pub(crate) fn one_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
-    let array = import(object, "expected one Arrow record batch (an object with __arrow_c_array__)")?;
+    let array = import(
+        object,
+        "expected one Arrow record batch (an object with __arrow_c_array__)",
+    )?;
     match array.as_struct_opt() {
         Some(rows) if rows.null_count() == 0 => Ok(RecordBatch::from(rows)),
         _ => Err(InputError::new_err("expected a record batch, not a single array")),
@@ -60,7 +63,10 @@ pub(crate) fn one_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
 
 /// The single array of an object with `__arrow_c_array__`.
 pub(crate) fn one_array(object: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
-    import(object, "expected one Arrow array (an object with __arrow_c_array__)")
+    import(
+        object,
+        "expected one Arrow array (an object with __arrow_c_array__)",
+    )
 }
 
 fn import(object: &Bound<'_, PyAny>, expected: &'static str) -> PyResult<ArrayRef> {
@@ -87,11 +93,16 @@ pub(crate) fn all_batches(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
         return one_batch(object);
     }
     let stream: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_stream__")?.extract()?;
-    let stream = stream.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    let stream = stream
+        .pointer_checked(Some(STREAM))?
+        .cast::<FFI_ArrowArrayStream>();
     // SAFETY: the capsule's name vouches for what it points to; the stream is moved out, and the capsule's
     // destructor sees that.
-    let reader = unsafe { ArrowArrayStreamReader::from_raw(stream.as_ptr()) }.map_err(InputError::of_arrow)?;
+    let reader =
+        unsafe { ArrowArrayStreamReader::from_raw(stream.as_ptr()) }.map_err(InputError::of_arrow)?;
     let schema = reader.schema();
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(InputError::of_arrow)?;
+    let batches = reader
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(InputError::of_arrow)?;
     concat_batches(&schema, &batches).map_err(InputError::of_arrow)
 }
