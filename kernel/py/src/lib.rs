@@ -10,6 +10,7 @@ mod keys;
 mod latest;
 mod meaning;
 mod ondemand;
+mod online;
 mod stream;
 mod token;
 
@@ -26,6 +27,7 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::errors::register(module)?;
         crate::expression::register(module)?;
+        crate::online::register(module)?;
         crate::keys::register(module)?;
         crate::meaning::register(module)?;
         crate::token::register(module)?;

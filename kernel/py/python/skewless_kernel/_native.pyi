@@ -394,6 +394,82 @@ class OnDemandView:
         """
 
 @final
+class OnlineServer:
+    """Serves feature vectors over gRPC, with health and reflection, on threads of its own.
+
+    No request waits for Python. All methods may be called from any thread; those that wait let others run.
+    """
+
+    def __new__(
+        cls,
+        *,
+        listen: str,
+        store_url: str,
+        max_in_flight: int,
+        max_message_bytes: int,
+        served_queue: int,
+        threads: int,
+        served_log: bool = True,
+        served_record_bytes: int = 900_000,
+        store_timeout_ms: int = 250,
+    ) -> Self:
+        """Does nothing yet.
+
+        listen: ``host:port``; port 0 takes a free one.
+        store_url: ``redis://[user[:password]@]host[:port][/database]``.
+        max_in_flight: requests worked on at once; further ones are refused (OVERLOADED).
+        max_message_bytes: the largest request; larger ones are refused (TOO_LARGE).
+        served_queue: served records that may wait to be drained; then requests are refused (OVERLOADED).
+        threads: runtimes, each with a connection to the store of its own.
+        served_log: whether answers are put on the served queue. Predictions always are.
+        served_record_bytes: the largest served record; a larger answer is refused (TOO_LARGE).
+        store_timeout_ms: how long the store may take; its values are then UNAVAILABLE.
+
+        Raises ValueError for a wrong setting.
+        """
+
+    def start(self) -> int:
+        """Listens and serves; gives the port. Requests are refused (NOT_READY) until the first plan.
+
+        Raises OSError, naming the address, when it cannot listen, and RuntimeError when it was started before.
+        """
+
+    def publish(self, plan_json: bytes) -> list[str]:
+        """Replaces the plan; requests that are being answered keep theirs.
+
+        ``{"revision":n,"projects":{name:{"views":[{"version","meaning"}],"services":[{"version","meaning"}]}}}``, a
+        meaning being the text of the canonical document. Gives the faults of what could not be compiled: that is
+        refused by name, the rest is served. Raises ValueError when the document cannot be read; the plan before stays.
+        """
+
+    def say_waiting_for(self, what: str) -> None:
+        """What requests are told, before the first plan, that the server waits for."""
+
+    def drain_served(self, max_records: int, timeout_ms: int) -> list[tuple[bytes, bytes]]:
+        """Takes served records in order, waiting for the first: request id and `ServedRecord`.
+
+        Empty after the timeout, and at once when the server was stopped and all were taken. A record that is taken is
+        the caller's: the server keeps none.
+        """
+
+    def set_serving(self, serving: bool) -> None:
+        """Says whether callers should come. Health is SERVING when they should and there is a plan."""
+
+    def counters(self) -> dict[str, int]:
+        """What was counted since the start, by name; reasons that never occurred are absent."""
+
+    @property
+    def store_error(self) -> str | None:
+        """What is wrong with the store, naming its address; None while it answers."""
+
+    @property
+    def revision(self) -> int | None:
+        """The revision of the plan; None before the first."""
+
+    def stop(self, grace_ms: int) -> None:
+        """Takes no more requests, lets running ones end within the grace, and ends. Records stay to be drained."""
+
+@final
 class Token:
     """What an answer knew, so that it can be computed again. It holds no entity and no value."""
 

@@ -1,0 +1,127 @@
+//! The online server as Python hosts it. It runs on its own threads; no request waits for Python.
+
+use std::time::Duration;
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use skewless_serve::{ServeError, Server, Settings};
+
+/// Adds the class to the module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<OnlineServer>()
+}
+
+/// Serves feature vectors. See `_native.pyi` for what each method promises.
+#[pyclass(frozen, module = "skewless_kernel")]
+struct OnlineServer {
+    server: Server,
+}
+
+#[pymethods]
+impl OnlineServer {
+    #[new]
+    #[pyo3(signature = (
+        *,
+        listen,
+        store_url,
+        max_in_flight,
+        max_message_bytes,
+        served_queue,
+        threads,
+        served_log = true,
+        served_record_bytes = 900_000,
+        store_timeout_ms = 250,
+    ))]
+    #[allow(clippy::too_many_arguments)] // one per setting, by keyword
+    fn new(
+        listen: String,
+        store_url: String,
+        max_in_flight: usize,
+        max_message_bytes: usize,
+        served_queue: usize,
+        threads: usize,
+        served_log: bool,
+        served_record_bytes: usize,
+        store_timeout_ms: u64,
+    ) -> PyResult<Self> {
+        let settings = Settings {
+            listen,
+            store_url,
+            store_timeout: Duration::from_millis(store_timeout_ms),
+            max_in_flight,
+            max_message_bytes,
+            served_log,
+            served_queue,
+            served_record_bytes,
+            threads,
+        };
+        let server = Server::new(settings).map_err(to_python)?;
+        Ok(Self { server })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<u16> {
+        py.detach(|| self.server.start()).map_err(to_python)
+    }
+
+    fn publish(&self, py: Python<'_>, plan_json: &[u8]) -> PyResult<Vec<String>> {
+        py.detach(|| self.server.publish(plan_json)).map_err(to_python)
+    }
+
+    fn say_waiting_for(&self, what: String) {
+        self.server.say_waiting_for(what);
+    }
+
+    fn drain_served<'py>(
+        &self,
+        py: Python<'py>,
+        max_records: usize,
+        timeout_ms: u64,
+    ) -> Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let timeout = Duration::from_millis(timeout_ms);
+        let drained = py.detach(|| self.server.drain_served(max_records, timeout));
+        drained
+            .iter()
+            .map(|served| {
+                (
+                    PyBytes::new(py, &served.request_id),
+                    PyBytes::new(py, &served.record),
+                )
+            })
+            .collect()
+    }
+
+    fn set_serving(&self, py: Python<'_>, serving: bool) {
+        py.detach(|| self.server.set_serving(serving));
+    }
+
+    fn counters(&self) -> std::collections::BTreeMap<String, u64> {
+        self.server.counters().into_iter().collect()
+    }
+
+    #[getter]
+    fn store_error(&self) -> Option<String> {
+        self.server.store_error()
+    }
+
+    #[getter]
+    fn revision(&self) -> Option<i64> {
+        self.server.revision()
+    }
+
+    fn stop(&self, py: Python<'_>, grace_ms: u64) {
+        py.detach(|| self.server.stop(Duration::from_millis(grace_ms)));
+    }
+}
+
+/// One arm per error, so that a new one does not compile until it has a class here.
+// By value: it is the argument of `map_err`.
+#[allow(clippy::needless_pass_by_value)]
+fn to_python(error: ServeError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        ServeError::Setting(_) | ServeError::Plan(_) => PyValueError::new_err(text),
+        ServeError::Listen(_) | ServeError::System(_) => PyOSError::new_err(text),
+        ServeError::Started => PyRuntimeError::new_err(text),
+    }
+}
