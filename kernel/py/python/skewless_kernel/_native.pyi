@@ -17,6 +17,7 @@ __all__ = [
     "KernelError",
     "LatestView",
     "OnDemandView",
+    "OnlineServer",
     "StateError",
     "StatePartition",
     "StreamDecoder",
