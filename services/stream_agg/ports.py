@@ -1,0 +1,175 @@
+"""What the workflow asks of the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.stream_agg.domain.notes import Note
+from services.stream_agg.domain.opening import PartitionFacts, TopicFacts
+from skewless.errors import DependencyUnavailableError, Fault, SkewlessError
+
+
+class Records(Protocol):
+    """Records of one partition in offset order; the columns have the same length."""
+
+    partition: int
+    offsets: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    times_us: list[int]
+    headers: list[dict[str, bytes]]
+
+    def __len__(self) -> int: ...
+
+
+class Taken(Protocol):
+    """What one read brought."""
+
+    @property
+    def parts(self) -> Sequence[Records]:
+        """Partitions with records, by number."""
+
+    @property
+    def ends(self) -> Mapping[int, int]:
+        """Partitions whose end was reached, and the offset of the record to come there."""
+
+
+class LogReader(Protocol):
+    """Reads a log from given positions on; a position that the log does not have raises PositionLostError."""
+
+    def read(self, *, max_records: int, wait_s: float) -> Taken: ...
+
+    def close(self) -> None: ...
+
+
+class Topics(Protocol):
+    """The broker, for reading. Its failures are DependencyUnavailableErrors that name the address."""
+
+    def facts(self, topic: str, group: str) -> tuple[TopicFacts, list[PartitionFacts]] | None:
+        """What is known of a topic and of the group's commits in it; None if there is no such topic."""
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The offset of the record to come, per partition."""
+
+    def read(self, topic: str, positions: Mapping[int, int]) -> LogReader: ...
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, tuple[int, Note]]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record that was refused, with the words that say why."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+class DeadLetters(Protocol):
+    """Takes records that were refused."""
+
+    def send(self, letters: Iterable[Letter]) -> None:
+        """Queues them; an unreachable broker does not lose them."""
+
+    def flush(self, timeout_s: float) -> bool:
+        """Whether all are stored."""
+
+
+class RekeyedLog(Protocol):
+    """Writes one re-keyed log, in order; nothing behind a refused record is stored."""
+
+    partitions: int
+
+    def send(self, partition: int, *, key: bytes | None, value: bytes | None, source: bytes, time_us: int) -> None: ...
+
+    def flush(self, timeout_s: float) -> bool:
+        """Whether all records are stored. Raises if one was refused."""
+
+    def ends(self) -> Mapping[int, int]:
+        """Per partition, the offset behind the last record that this writer has stored."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateWrite:
+    """One state to be written: head and, if it has changed, body."""
+
+    key: str
+    head: bytes
+    body: bytes | None
+    expire_at_ms: int | None
+
+
+class StoreLostError(DependencyUnavailableError):
+    """The connection to the store broke: what the store still has must be found out anew."""
+
+
+class StoreRefusedError(SkewlessError):
+    """The store cannot be used as it is set up."""
+
+    fault = Fault.EXTERNAL
+
+
+class WrongPartitionError(SkewlessError):
+    """A state was written from another partition of the same log: keys have moved between partitions."""
+
+    fault = Fault.EXTERNAL
+
+
+class States(Protocol):
+    """One connection to the online store. It never reconnects by itself: every failure is a StoreLostError."""
+
+    def load(self, keys: Sequence[str]) -> list[bytes | None]: ...
+
+    def write(self, writes: Sequence[StateWrite]) -> list[bool]:
+        """Writes each unless the store knows as much already (False). One round trip in all.
+
+        Raises WrongPartitionError.
+        """
+
+    def barrier(self) -> None:
+        """Returns when everything that any connection had written before is as durable as the store allows."""
+
+    def sentinel(self, key: str) -> bytes | None: ...
+
+    def set_sentinel(self, key: str, value: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """The online store."""
+
+    def connect(self) -> States:
+        """A new connection to a store that is fit for states. Raises StoreLostError, StoreRefusedError."""
+
+
+class EventLog(Protocol):
+    """The event log of one input log."""
+
+    def logged(self, partitions: int) -> dict[int, int]:
+        """Per partition, the offset below which every row is there; a partition without rows is absent."""
+
+    def append(self, rows: Sequence[Any], logged: Mapping[int, int]) -> None:
+        """Appends Arrow batches of rows and these offsets in one commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A view has made everything below an offset readable."""
+
+    view: str
+    log: str
+    epoch: int
+    partition: int
+    next_offset: int
+    visible_at_us: int
+
+
+class ProgressLog(Protocol):
+    """Remembers when which position became readable."""
+
+    def append(self, project: str, rows: Sequence[Progress]) -> None: ...

@@ -1,0 +1,25 @@
+"""What the stream aggregator is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skewless.settings import Secret, at_least, setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read from the environment, ``SKEWLESS_<NAME>``."""
+
+    listen: str = setting("127.0.0.1:50054", "address to listen on; port 0: any free one")
+    ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
+    registry: str = setting("127.0.0.1:50051", "address of the registry")
+    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
+    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
+    lake: str = setting("lake", "root of the offline tables: a directory or an object-store URL")
+    flush_ms: int = setting(10, "how long events gather before states are written, in ms", check=at_least(1))
+    flush_records: int = setting(5_000, "at most so many records gather", check=at_least(1))
+    commit_ms: int = setting(1_000, "how often event-log rows and offsets are committed, in ms", check=at_least(10))
+    commit_rows: int = setting(50_000, "rows that make a commit come sooner", check=at_least(1))
+    cache_mb: int = setting(256, "memory for cached states per view and partition, in MiB", check=at_least(1))
+    calls: int = setting(64, "calls answered at once; a waiting Status holds one", check=at_least(1))

@@ -1,0 +1,146 @@
+"""Where every log is, for whoever asks; and waiting until it is somewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LogState:
+    """The account of one input log. Changed only inside `Board.change`.
+
+    views: the storage name of each view that reads it, with the versions it goes by.
+    visible: per view and partition, everything below is readable online.
+    rekeyed: per source partition, everything below is in the re-keyed log; not used by direct logs.
+    sent: per partition of a re-keyed log, the offset behind what the re-keyer has put there.
+    """
+
+    project: str
+    log: str
+    source: str
+    direct: bool
+    epoch: int
+    views: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    partitions: int = 0
+    visible: dict[str, dict[int, int]] = field(default_factory=dict)
+    logged: dict[int, int] = field(default_factory=dict)
+    committed: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    event_times: dict[int, int] = field(default_factory=dict)
+    rekeyed: dict[int, int] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
+    records: Counter[str] = field(default_factory=Counter)
+    late: int = 0
+    below_horizon: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)
+    """What has stopped (the log, its re-keyer, a view) and why."""
+
+    def next_offset(self, partition: int) -> int:
+        """Everything below is readable in every view."""
+        return min((self.visible.get(view, {}).get(partition, 0) for view in self.views), default=0)
+
+    def reason(self) -> str:
+        """Why it does not run; empty while it does."""
+        return "; ".join(f"{what}: {why}" for what, why in sorted(self.stopped.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Every record of a source partition below an offset."""
+
+    project: str
+    source: str
+    partition: int
+    next_offset: int
+
+
+class Board:
+    """The accounts of all logs. Threads change it, calls read it or sleep until it says what they wait for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._logs: dict[tuple[str, str], LogState] = {}
+
+    def open(self, state: LogState) -> None:
+        """A log is now kept account of."""
+        with self._changed:
+            self._logs[state.project, state.log] = state
+            self._changed.notify_all()
+
+    def change(self, project: str, log: str, change: Callable[[LogState], object]) -> None:
+        """Applies a change and wakes those who wait."""
+        with self._changed:
+            change(self._logs[project, log])
+            self._changed.notify_all()
+
+    def read(self, project: str, look: Callable[[LogState], None]) -> None:
+        """Shows each log of the project (empty: of all), ordered by (project, log); keep nothing of it."""
+        with self._changed:
+            for key in sorted(self._logs):
+                if project in {"", key[0]}:
+                    look(self._logs[key])
+
+    def wait(self, awaited: Sequence[Awaited], *, logged: bool, until: Callable[[], float]) -> str:
+        """Sleeps until everything awaited is readable online, and in the event logs if ``logged``.
+
+        until: the seconds left; negative when the caller has gone.
+        Returns an empty text, or after the time what is still missing.
+        """
+        targets: dict[tuple[Awaited, str], Mapping[int, int]] = {}
+        with self._changed:
+            while missing := self._missing(awaited, targets, logged=logged):
+                left = until()
+                if left <= 0:
+                    return missing
+                self._changed.wait(min(left, 1.0))
+        return ""
+
+    def _missing(
+        self,
+        awaited: Sequence[Awaited],
+        targets: dict[tuple[Awaited, str], Mapping[int, int]],
+        *,
+        logged: bool,
+    ) -> str:
+        for item in awaited:
+            readers = [s for s in self._logs.values() if (s.project, s.source) == (item.project, item.source)]
+            if not readers:
+                return f"no view reads the source {item.source!r} of project {item.project!r} yet"
+            for state in readers:
+                if text := _missing_in(state, item, targets, logged=logged):
+                    return text + (f" ({state.reason()})" if state.stopped else "")
+        return ""
+
+
+def _missing_in(
+    state: LogState,
+    item: Awaited,
+    targets: dict[tuple[Awaited, str], Mapping[int, int]],
+    *,
+    logged: bool,
+) -> str:
+    if state.direct:
+        target: Mapping[int, int] = {item.partition: item.next_offset}
+    elif (item, state.log) in targets:
+        target = targets[item, state.log]
+    elif (done := state.rekeyed.get(item.partition, -1)) < item.next_offset:
+        return f"{state.log}: source partition {item.partition} is re-keyed up to {done} of {item.next_offset}"
+    else:  # what the source records became lies below what the re-keyer has sent by now
+        target = targets[item, state.log] = dict(state.sent)
+    for partition, offset in target.items():
+        reached = state.next_offset(partition)
+        if reached < offset:
+            return f"{state.log}/{partition} is readable up to {reached} of {offset}"
+        if logged and state.logged.get(partition, 0) < offset:
+            return f"{state.log}/{partition} is logged up to {state.logged.get(partition, 0)} of {offset}"
+    return ""
+
+
+def deadline(seconds: float) -> Callable[[], float]:
+    """The seconds left of a time that begins now."""
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()

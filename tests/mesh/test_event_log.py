@@ -1,0 +1,97 @@
+"""The event log's table: rows and their offsets in one commit, dated, and counted from where they end."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from services.stream_agg.domain.sources import SOURCE_HEADER
+from services.stream_agg.ports import Progress
+from services.stream_agg.store.lake import LakeEvents, LakeProgress
+from services.stream_agg.workflow.fold import Decoded
+from services.stream_agg.workflow.rows import event_rows, letters
+from skewless.bus import Part
+from skewless.definitions.catalog import InputLog
+from skewless.definitions.meanings import Column, Entity, Key, StreamSource
+from skewless.lake import Lake
+from skewless.types import ValueType
+
+DAY = 86_400_000_000
+ENTITY = Entity("p", "user", (Key("user", ValueType.STRING),))
+SOURCE = StreamSource("p", "src", "log", "json", ("user",), (Column("x", ValueType.INT64),), "event_time", 0, b"{}")
+LOG = InputLog("p", "log", False, SOURCE, ENTITY, ())
+
+
+def decoded() -> Decoded:
+    """Five records: accepted, malformed, a repetition, too far ahead, accepted."""
+    records = Part(3)
+    for n in range(5):
+        records.offsets.append(10 + n)
+        records.keys.append(b"k%d" % n)
+        records.values.append(b"v%d" % n)
+        records.times_us.append(5 * DAY)
+        records.headers.append({SOURCE_HEADER: b"1/0/%d" % n})
+    batch = pa.record_batch(
+        {
+            "verdict": ["accepted", "malformed", "too_far_future", "accepted"],
+            "reason": [None, "NOT_JSON", "TOO_FAR_FUTURE", None],
+            "detail": [None, "no JSON", "too far", None],
+            "event_time_us": pa.array([DAY, None, 9 * DAY, 2 * DAY], pa.int64()),
+            "entity_id": ["s.a", None, None, None],
+            "c_x": pa.array([1, None, None, 4], pa.int64()),
+        }
+    )
+    return Decoded(records, [0, 1, 3, 4], batch, [(0, 0), (0, 1), (0, 3), (0, 4)], [(2, (0, 2), "duplicate", None)])
+
+
+def read(lake: Lake) -> dict[int, tuple[str, str, int | None, bytes]]:
+    table = lake.events("p", "log").read(["offset", "verdict", "date", "c_x", "raw", "source_offset"])
+    assert table is not None
+    return {r["offset"]: (r["verdict"], r["date"], r["c_x"], r["raw"]) for r in table.to_pylist()}
+
+
+def test_rows_keep_bytes_verdicts_and_cells_and_are_dated_by_their_event(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    log = LakeEvents(lake, "p", "log")
+    assert log.logged(4) == {}
+    log.append(event_rows(decoded(), 0), {3: 15})
+    assert log.logged(4) == {3: 15}
+    assert read(lake) == {
+        10: ("accepted", "1970-01-02", 1, b"v0"),
+        11: ("malformed", "1970-01-06", None, b"v1"),
+        12: ("duplicate", "1970-01-06", None, b"v2"),
+        13: ("too_far_future", "1970-01-10", None, b"v3"),
+        14: ("accepted", "1970-01-03", 4, b"v4"),
+    }
+
+
+@pytest.mark.parametrize("logged", range(10, 16))
+def test_rows_that_are_logged_already_are_left_out(tmp_path: Path, logged: int) -> None:
+    rows = event_rows(decoded(), logged)
+    if logged == 15:
+        assert rows == []
+        return
+    lake = Lake(str(tmp_path))
+    LakeEvents(lake, "p", "log").append(rows, {3: 15})
+    assert sorted(read(lake)) == list(range(logged, 15))
+
+
+def test_refused_records_become_letters_and_repetitions_do_not() -> None:
+    found = list(letters(LOG, decoded(), 0))
+    assert [(letter.value, letter.headers["skewless-reason"]) for letter in found] == [
+        (b"v1", b"NOT_JSON"),
+        (b"v3", b"TOO_FAR_FUTURE"),
+    ]
+    assert found[0].headers["skewless-position"] == b"1/0/1"
+    assert found[0].headers["skewless-log"] == b"log/1/3/11"
+    assert [letter.value for letter in letters(LOG, decoded(), 12)] == [b"v3"]
+
+
+def test_progress_is_remembered(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path))
+    progress = LakeProgress(lake)
+    progress.append("p", [Progress("v@1.0", "log", 1, 3, 15, 2 * DAY)])
+    progress.append("p", [Progress("v@1.0", "log", 1, 3, 16, 2 * DAY + 5)])
+    table = lake.progress("p").read(["view", "partition", "next_offset", "visible_at_us"])
+    assert table is not None
+    assert sorted(row["next_offset"] for row in table.to_pylist()) == [15, 16]
