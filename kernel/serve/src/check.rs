@@ -1,7 +1,7 @@
 //! The rules on the fields of a request: those that the contract writes as annotations, by hand.
 //!
 //! What a field must be in itself is checked here, all faults at once; what it must be for the features that
-//! are asked for is checked in `rows`. `tests/spec/requests/online.yaml` holds the cases of both.
+//! are asked for is checked in `rows`. `tests/contract/requests/online.yaml` holds the cases of both.
 
 use skewless_core::definition::limits::INSTANTS;
 
