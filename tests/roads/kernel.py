@@ -164,7 +164,8 @@ class FoldRoad:
         partition = partition_of_key(case, read.key)
         limit = _limit(case, read.known)
         events = [e for e in accepted(case) if e.position.partition == partition and e.position.offset < limit]
-        wall = max((r.append_time for r in case.records if r.position.offset < limit), default=0)
+        folded = [r for r in case.records if r.position.partition == partition and r.position.offset < limit]
+        wall = max((r.append_time for r in folded), default=0)
         spec = case.spec
         hop = min(f.hop for f in spec.features) if isinstance(spec, WindowSpec) else 1
         slacks = Slacks(spec.head_slack, spec.head_max)
@@ -183,7 +184,7 @@ class FoldRoad:
         for partition in sorted({r.position.partition for r in case.records}):
             log = {r.position.offset: r for r in case.records if r.position.partition == partition}
             arrivals = [o for o in case.arrivals if o in log and o < _limit(case, known)]
-            wall = 0
+            wall = min(r.append_time for r in log.values())
             for run, offsets in enumerate(_runs(arrivals)):
                 state = view.open_partition(EPOCH, partition, run + 1)
                 for chunk in _chunks(offsets, self._batch):
