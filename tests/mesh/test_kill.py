@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
+import shutil
 import threading
 import time
 from collections import Counter
@@ -116,7 +117,8 @@ def settle(store: Store, payments: world.Payments) -> None:
     store.stream_status(wait_for=payments.positions(), wait_for_log=True, timeout_s=60)
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 6))])
 def test_a_killed_aggregator_loses_nothing_and_counts_nothing_twice(tmp_path: Path, seed: int) -> None:
     rnd = random.Random(seed)  # noqa: S311 (a choice to be repeated)
     environ = {"SKEWLESS_COMMIT_MS": "150"}
@@ -133,7 +135,7 @@ def test_a_killed_aggregator_loses_nothing_and_counts_nothing_twice(tmp_path: Pa
         producer = threading.Thread(target=produce)
         producer.start()
         try:
-            for _ in range(5):
+            for _ in range(3):
                 wait_for_progress(store)
                 time.sleep(rnd.uniform(0, 0.4))
                 mesh.kill("stream_agg")
@@ -169,4 +171,21 @@ def test_a_store_or_broker_that_goes_away_for_a_while_loses_nothing(tmp_path: Pa
         settle(store, payments)
         assert_logged_once(mesh, payments)
         assert_served_as_the_oracle_says(store, payments)
+        store.close()
+
+
+def test_a_store_that_has_lost_everything_is_rebuilt_from_the_log(tmp_path: Path) -> None:
+    environ = {"SKEWLESS_COMMIT_MS": "150"}
+    with LocalMesh(tmp_path, services=("registry", "online", "stream_agg"), environ=environ) as mesh:
+        bus, store = start(mesh)
+        payments = world.Payments(bus, 9)
+        payments.send(2_000)
+        settle(store, payments)
+        mesh.kill(STORE)
+        shutil.rmtree(tmp_path / "store" / "appendonlydir")
+        mesh.restart(STORE)
+        payments.send(200)
+        settle(store, payments)
+        assert_served_as_the_oracle_says(store, payments)
+        assert_logged_once(mesh, payments)
         store.close()

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _BARRIER_KEY = "skewless:barrier"
 _BARRIER_MS = 5_000
+_BARRIERS = 6
 _TIMEOUT_S = 10.0
 
 
@@ -86,12 +87,14 @@ class ValkeyStates:
         self._run(("SET", _BARRIER_KEY, "1"))
         if not self._append_only:
             return  # the store keeps nothing beyond its memory: acknowledged is all there is
-        local, _ = self._run(("WAITAOF", "1", "0", str(_BARRIER_MS)))
-        if local < 1:
-            self.close()
-            raise StoreLostError(
-                what="the store", address=self._address, detail=f"no sync to disk within {_BARRIER_MS} ms"
-            )
+        for _ in range(_BARRIERS):
+            local, _replicas = self._run(("WAITAOF", "1", "0", str(_BARRIER_MS)))
+            if local >= 1:
+                return
+        self.close()
+        raise StoreLostError(
+            what="the store", address=self._address, detail=f"no sync to disk in {_BARRIERS * _BARRIER_MS} ms"
+        )
 
     def sentinel(self, key: str) -> bytes | None:
         found = self._run(("GET", key))

@@ -69,14 +69,21 @@ class CatchUp:
                 raise self._failure
             return sum(max(0, at - self._at[partition]) for partition, at in positions.items()) <= _NEAR
 
-    def finish(self, positions: Mapping[int, int]) -> None:
-        """Waits until the view stands exactly at these positions, the session's; then the thread ends."""
+    def finish(self, positions: Mapping[int, int], stopping: threading.Event) -> bool:
+        """Waits until the view stands exactly at these positions, the session's; then the thread ends.
+
+        False if it was given up because ``stopping`` was set. Raises what has ended the thread.
+        """
         with self._lock:
             self._limit = dict(positions)
             self._ending = True
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_WAIT_S)
+            if stopping.is_set():
+                self._stop.set()
         if self._failure is not None:
             raise self._failure
+        return self._work.positions == positions
 
     def _run(self) -> None:
         try:
@@ -96,18 +103,20 @@ class CatchUp:
                     limit, ending = dict(self._limit), self._ending
                 if ending and limit == self._work.positions:
                     return
-                taken = reader.read(max_records=self._flush_records, wait_s=_WAIT_S) if not ahead else None
-                for part in taken.parts if taken else ():
-                    reached[part.partition] = part.offsets[-1] + 1
-                for partition, end in (taken.ends if taken else {}).items():
-                    reached[partition] = max(end, reached[partition])
-                ahead = self._fold_below(limit, [*ahead, *(taken.parts if taken else ())], states)
+                if not ahead or any(reached[partition] < at for partition, at in limit.items()):
+                    taken = reader.read(max_records=self._flush_records, wait_s=_WAIT_S)
+                    ahead += taken.parts
+                    for part in taken.parts:
+                        reached[part.partition] = part.offsets[-1] + 1
+                    for partition, end in taken.ends.items():
+                        reached[partition] = max(end, reached[partition])
+                else:  # level with the session
+                    self._stop.wait(_WAIT_S / 10)
+                ahead = self._fold_below(limit, ahead, states)
                 self._work.passed({p: min(at, limit[p]) for p, at in reached.items()})
                 self._work.flush(list(limit), states)
                 with self._lock:
                     self._at = dict(self._work.positions)
-                if ahead and not ending:
-                    self._stop.wait(_WAIT_S / 10)  # level with the session
         finally:
             reader.close()
             states.close()

@@ -282,7 +282,8 @@ class Session:
         for other in list(self._catching_up):
             if not other.near(self._fold.positions):
                 continue
-            other.finish(self._fold.positions)
+            if not other.finish(self._fold.positions, self._task.stop):
+                return
             self._catching_up.remove(other)
             self._fold.views.append(other.fold)
             self._incomplete[other.fold.name] = dict(self._fold.positions)

@@ -106,10 +106,6 @@ class Reader:
                 raise BusError(self._address, f"reading {self.topic}", error)
         return Read([parts[partition] for partition in sorted(parts)], ends)
 
-    def seek(self, partition: int, offset: int) -> None:
-        """The next records of the partition are those from this offset on."""
-        self._consumer.seek(TopicPartition(self.topic, partition, offset))
-
     def close(self) -> None:
         """Lets go of the connections."""
         self._consumer.close()
