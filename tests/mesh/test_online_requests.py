@@ -126,7 +126,9 @@ def test_the_good_ones_are_answered(online: world.Online) -> None:
 
 
 def test_bytes_that_are_no_request_are_refused(online: world.Online) -> None:
-    call = online.channel.unary_unary("/skewless.api.online.v1.OnlineService/GetOnlineFeatures")
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = online.channel.unary_unary(
+        "/skewless.api.online.v1.OnlineService/GetOnlineFeatures"
+    )
     with pytest.raises(grpc.RpcError) as raised:
         call(b"\x0a\xff\xff", timeout=10)
     status = status_of(raised.value)
@@ -135,6 +137,9 @@ def test_bytes_that_are_no_request_are_refused(online: world.Online) -> None:
 
 
 def test_a_method_that_is_not_there_is_unimplemented(online: world.Online) -> None:
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = online.channel.unary_unary(
+        "/skewless.api.online.v1.OnlineService/Guess"
+    )
     with pytest.raises(grpc.RpcError) as raised:
-        online.channel.unary_unary("/skewless.api.online.v1.OnlineService/Guess")(b"", timeout=10)
+        call(b"", timeout=10)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED

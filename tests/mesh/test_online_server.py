@@ -48,11 +48,12 @@ def refusal(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, str]:
 
 
 def health(online: world.Online, service: str = "") -> int:
-    return (
-        health_pb2_grpc.HealthStub(online.channel)
-        .Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
-        .status
-    )
+    stub = health_pb2_grpc.HealthStub(online.channel)
+    return int(stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status)
+
+
+def revision_of(online: world.Online) -> int | None:
+    return online.server.revision
 
 
 def test_it_is_not_ready_before_the_first_plan_and_says_what_it_waits_for(definitions: list[Definition]) -> None:
@@ -65,9 +66,9 @@ def test_it_is_not_ready_before_the_first_plan_and_says_what_it_waits_for(defini
         code, reason, text = refusal(raised.value)
         assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "NOT_READY")
         assert "waits for the registry at 10.0.0.1:7070" in text
-        assert online.server.revision is None
+        assert revision_of(online) is None
         online.server.publish(world.plan(definitions, revision=3))
-        assert online.server.revision == 3
+        assert revision_of(online) == 3
         assert health(online) == health(online, SERVICE) == SERVING
         online.server.set_serving(False)
         assert health(online) == NOT_SERVING
