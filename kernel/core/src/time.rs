@@ -73,7 +73,11 @@ pub fn floor_to_hop(t: i64, hop: i64, origin: i64) -> Result<i64, TimeError> {
     if hop <= 0 {
         return Err(TimeError::HopNotPositive { hop });
     }
-    // In 128 bits, so that `t - origin` cannot overflow where the answer itself is representable.
+    if let Some(since) = t.checked_sub(origin) {
+        let floor = t.checked_sub(since.rem_euclid(hop));
+        return floor.ok_or(TimeError::OutOfRange { t, hop, origin });
+    }
+    // In 128 bits where `t - origin` overflows but the answer itself may be representable.
     let past = (i128::from(t) - i128::from(origin)).rem_euclid(i128::from(hop));
     i64::try_from(i128::from(t) - past).map_err(|_| TimeError::OutOfRange { t, hop, origin })
 }

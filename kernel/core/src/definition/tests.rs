@@ -122,6 +122,8 @@ fn the_hash_is_of_the_exact_bytes() {
 }
 
 #[test]
+// A table of faults, one a line before formatting.
+#[allow(clippy::too_many_lines)]
 fn each_fault_of_a_window_view_is_named_with_its_place() {
     let place = |key: &str| format!("$.features[1].{key}");
     let cases = [

@@ -245,7 +245,12 @@ fn the_clock_is_the_least_of_wall_and_greatest_event_time() {
         accepted,
         row: vec![Value::Null; 5],
     };
-    let log = [record(10, true), record(30, true), record(20, true), record(99, false)];
+    let log = [
+        record(10, true),
+        record(30, true),
+        record(20, true),
+        record(99, false),
+    ];
     let mut states = StatePartition::<CachedWindow>::new(view, 1, 0, 1);
     let report = states.fold(rows(&log, 0, 4), 25).unwrap();
     assert_eq!(states.clock(), Some(25));

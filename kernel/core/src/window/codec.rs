@@ -4,6 +4,8 @@
 //! list, the mark of the body, open tiles. Body: a version, closed tiles. Tiles stand newest first, so that a
 //! read can stop at its oldest edge. A state that was never raised has everything in the head list.
 
+use std::collections::BTreeMap;
+
 use super::cell::Cell;
 use super::layout::Layout;
 use super::newest::Newest;
@@ -177,13 +179,13 @@ impl WindowState {
         let layout = &view.layout;
         let mut open = Opened::read(layout, head)?;
         let mut state = Self::new(view);
-        open.tiles(layout, |start, tile| {
-            state.tiles.insert(start, tile);
-        })?;
+        let mut keep = KeepTiles {
+            layout,
+            tiles: &mut state.tiles,
+        };
+        open.tiles(layout, &mut keep)?;
         let closed = open.closed(layout);
-        Body::check(&open, body)?.tiles(layout, &open.tails, closed, |start, tile| {
-            state.tiles.insert(start, tile);
-        })?;
+        Body::check(&open, body)?.tiles(layout, &open.tails, closed, &mut keep)?;
         let Opened {
             mark,
             prefix,
@@ -333,11 +335,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Reads the open tiles, newest first, and the end of the head.
-    pub(super) fn tiles(
-        &mut self,
-        layout: &Layout,
-        mut take: impl FnMut(i64, Box<[Accumulator]>),
-    ) -> Result<(), StateError> {
+    pub(super) fn tiles(&mut self, layout: &Layout, take: &mut impl TakeTile) -> Result<(), StateError> {
         if let Some(horizon) = self.horizon {
             let from = self.closed(layout);
             let finest = layout.hops.first().copied().unwrap_or(1);
@@ -349,11 +347,19 @@ impl<'a> Opened<'a> {
                 hops.and_then(|back| anchor.checked_sub_unsigned(back))
                     .ok_or(BytesError::NotCanonical)
             };
-            read_tiles(reader, layout, &self.tails, from..horizon, first, &mut take)?;
+            if !read_tiles(reader, layout, &self.tails, from..horizon, first, take)? {
+                return Ok(());
+            }
         }
         self.rest.end()?;
         Ok(())
     }
+}
+
+/// What is done with the tiles of a state as they are read, newest first.
+pub(super) trait TakeTile {
+    /// Takes the tile that begins at `start` off the reader; gives whether older ones are wanted.
+    fn take(&mut self, start: i64, tails: &Tails, reader: &mut Reader<'_>) -> Result<bool, BytesError>;
 }
 
 /// A body that its head refers to.
@@ -383,7 +389,7 @@ impl<'a> Body<'a> {
         layout: &Layout,
         tails: &Tails,
         closed: i64,
-        mut take: impl FnMut(i64, Box<[Accumulator]>),
+        take: &mut impl TakeTile,
     ) -> Result<(), StateError> {
         let Some(mut reader) = self.rest else {
             return Ok(());
@@ -398,20 +404,22 @@ impl<'a> Body<'a> {
             hops.and_then(|hops| hops.checked_add(layout.origin))
                 .ok_or(BytesError::NotCanonical)
         };
-        read_tiles(&mut reader, layout, tails, i64::MIN..closed, first, &mut take)?;
-        reader.end()?;
+        if read_tiles(&mut reader, layout, tails, i64::MIN..closed, first, take)? {
+            reader.end()?;
+        }
         Ok(())
     }
 }
 
+/// Hands over the tiles one by one; gives whether all of them were wanted.
 fn read_tiles(
     reader: &mut Reader<'_>,
     layout: &Layout,
     tails: &Tails,
     within: std::ops::Range<i64>,
     first: impl Fn(&mut Reader<'_>) -> Result<i64, BytesError>,
-    take: &mut impl FnMut(i64, Box<[Accumulator]>),
-) -> Result<(), BytesError> {
+    take: &mut impl TakeTile,
+) -> Result<bool, BytesError> {
     let finest = layout.hops.first().copied().unwrap_or(1);
     let count = reader.varint()?;
     let mut later: Option<i64> = None;
@@ -426,20 +434,37 @@ fn read_tiles(
                     .ok_or(BytesError::NotCanonical)?
             }
         };
-        let placed = tails.tile_start(layout, start) == start && start >= tails.lowest();
-        if !within.contains(&start) || !placed {
+        if !within.contains(&start) {
             return Err(BytesError::NotCanonical);
         }
-        let slots = layout.slots.iter().enumerate();
+        if !take.take(start, tails, reader)? {
+            return Ok(false);
+        }
+        later = Some(start);
+    }
+    Ok(true)
+}
+
+/// Keeps every tile, and checks that it stands where the horizons put it.
+struct KeepTiles<'s> {
+    layout: &'s Layout,
+    tiles: &'s mut BTreeMap<i64, Box<[Accumulator]>>,
+}
+
+impl TakeTile for KeepTiles<'_> {
+    fn take(&mut self, start: i64, tails: &Tails, reader: &mut Reader<'_>) -> Result<bool, BytesError> {
+        if tails.tile_start(self.layout, start) != start || start < tails.lowest() {
+            return Err(BytesError::NotCanonical);
+        }
+        let slots = self.layout.slots.iter().enumerate();
         let tile = slots.map(|(place, slot)| {
             if tails.holds(place, start) {
-                slot.kind.read(reader, &layout.columns)
+                slot.kind.read(reader, &self.layout.columns)
             } else {
                 Ok(slot.kind.empty())
             }
         });
-        take(start, tile.collect::<Result<_, _>>()?);
-        later = Some(start);
+        self.tiles.insert(start, tile.collect::<Result<_, _>>()?);
+        Ok(true)
     }
-    Ok(())
 }

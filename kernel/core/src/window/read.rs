@@ -2,13 +2,14 @@
 
 use super::bounds::past;
 use super::cell::{Cell, Identity};
-use super::codec::{Body, Opened};
+use super::codec::{Body, Opened, TakeTile};
 use super::layout::{Distinct, Layout};
 use super::newest::Newest;
 use super::state::{Event, Last, WindowState};
 use super::sweep::{Aside, Sweep};
 use super::tails::Tails;
 use crate::answer::Answer;
+use crate::bytes::{BytesError, Reader};
 use crate::definition::WindowView;
 use crate::state::{Position, StateError};
 use crate::status::Status;
@@ -77,16 +78,13 @@ pub fn read(
     let aside = Asides::new(layout, visible, &folded);
     let mut sweep = Sweep::new(layout, request);
     sweep_events(&mut sweep, visible, &aside);
-    open.tiles(layout, |start, tile| {
-        if sweep.reach(start, &aside) {
-            sweep.merge(&tile);
-        }
-    })?;
-    body.tiles(layout, &open.tails, closed, |start, tile| {
-        if sweep.reach(start, &aside) {
-            sweep.merge(&tile);
-        }
-    })?;
+    let mut take = SweepTiles {
+        layout,
+        sweep: &mut sweep,
+        aside: &aside,
+    };
+    open.tiles(layout, &mut take)?;
+    body.tiles(layout, &open.tails, closed, &mut take)?;
     reading.answers = sweep.end(&aside);
     Ok(reading)
 }
@@ -137,6 +135,28 @@ fn sweep_events(sweep: &mut Sweep<'_>, events: &[Event], aside: &impl Aside) {
             break;
         }
         sweep.insert(&event.cells);
+    }
+}
+
+/// Merges tiles into a sweep until no window wants more: what is older is not even read.
+struct SweepTiles<'s, 'l, A: Aside> {
+    layout: &'s Layout,
+    sweep: &'s mut Sweep<'l>,
+    aside: &'s A,
+}
+
+impl<A: Aside> TakeTile for SweepTiles<'_, '_, A> {
+    fn take(&mut self, start: i64, tails: &Tails, reader: &mut Reader<'_>) -> Result<bool, BytesError> {
+        if !self.sweep.reach(start, self.aside) {
+            return Ok(false);
+        }
+        for (place, slot) in self.layout.slots.iter().enumerate() {
+            if tails.holds(place, start) {
+                self.sweep
+                    .merge_slot(place, &slot.kind.read(reader, &self.layout.columns)?);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -83,6 +83,11 @@ impl<'l> Sweep<'l> {
         }
     }
 
+    /// Merges one slot of a tile.
+    pub(super) fn merge_slot(&mut self, slot: usize, part: &Accumulator) {
+        self.layout.slots[slot].kind.merge(&mut self.merged[slot], part);
+    }
+
     /// Finishes the windows that are left.
     pub(super) fn end(mut self, aside: &impl Aside) -> Vec<Answer> {
         while let Some((edge, window)) = self.edges.get(self.finished).copied() {
