@@ -9,6 +9,7 @@ from pathlib import Path
 from services.online.clients import follow_registry
 from services.online.publisher import ServedPublisher
 from services.online.settings import Settings
+from services.online.store import StoreWatch
 from skewless.bus import Bus
 from skewless.kernel import OnlineServer
 from skewless.rpc.server import stop_on_signals, write_ready_file
@@ -18,7 +19,10 @@ log = logging.getLogger("services.online")
 
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit status 2: the settings or the address are of no use."""
+    """Runs until SIGTERM or SIGINT.
+
+    Exit status 1: answers could not be logged. 2: the settings or the address are of no use.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load(Settings)
@@ -28,24 +32,26 @@ def main() -> int:
     log.info("settings\n%s", describe(settings))
     stop = stop_on_signals()
 
-    server = OnlineServer(
-        listen=settings.listen,
-        store_url=settings.store_url.reveal(),
-        store_timeout_ms=settings.store_timeout_ms,
-        max_in_flight=settings.max_in_flight,
-        max_message_bytes=settings.max_message_bytes,
-        served_queue=settings.served_queue,
-        served_log=settings.served_log,
-        threads=settings.threads,
-    )
     try:
+        server = OnlineServer(
+            listen=settings.listen,
+            store_url=settings.store_url.reveal(),
+            store_timeout_ms=settings.store_timeout_ms,
+            max_in_flight=settings.max_in_flight,
+            max_message_bytes=settings.max_message_bytes,
+            served_queue=settings.served_queue,
+            served_log=settings.served_log,
+            threads=settings.threads,
+        )
         port = server.start()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log.error("%s", error)  # noqa: TRY400 (the message says all there is)
         return 2
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    publisher = ServedPublisher(server, Bus(settings.broker))
+    publisher = ServedPublisher(server, Bus(settings.broker), on_failure=stop.set)
     publisher.start()
+    store_watch = StoreWatch(server)
+    store_watch.start()
     registry = follow_registry(settings.registry, server)
     write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
     log.info("ready at %s", address)
@@ -53,7 +59,8 @@ def main() -> int:
     registry.stop()
     server.stop(settings.grace_ms)
     publisher.stop()
-    return 0
+    store_watch.stop()
+    return 1 if publisher.failed else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -20,3 +20,10 @@ class ReadPath(Protocol):
 
     def drain_served(self, max_records: int, timeout_ms: int) -> Sequence[tuple[bytes, bytes]]:
         """Takes served records, each with its request id; waits for the first at most that long."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was counted; ``served.waiting`` is how many served records wait."""
+
+    @property
+    def store_error(self) -> str | None:
+        """What is wrong with the store, naming its address; None while it answers."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from services.online.ports import ReadPath
@@ -26,13 +27,20 @@ _LAST_S: Final = 10.0
 
 
 class ServedPublisher:
-    """A thread that takes records from the read path to the broker."""
+    """A thread that takes records from the read path to the broker.
 
-    def __init__(self, read_path: ReadPath, bus: Bus) -> None:
+    on_failure: called once, from the thread, when the broker refused a record for good. Nothing more is logged
+        then, and a service that cannot log must not answer.
+    """
+
+    def __init__(self, read_path: ReadPath, bus: Bus, on_failure: Callable[[], None]) -> None:
         self._read_path = read_path
         self._bus = bus
+        self._on_failure = on_failure
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="served", daemon=True)
+        self.failed = False
+        """Whether records were lost: refused by the broker, or not taken before the end of a stop."""
 
     def start(self) -> None:
         """Begins, as soon as the broker answers."""
@@ -44,16 +52,33 @@ class ServedPublisher:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            if self._topic_is_there():
+                self._publish()
+        except Exception:
+            log.exception("answers cannot be logged any more")
+            self.failed = True
+            self._on_failure()
+        waiting = self._read_path.counters()["served.waiting"]
+        if waiting:
+            log.error("%d answers were not logged: the broker at %s did not take them", waiting, self._bus.address)
+            self.failed = True
+
+    def _topic_is_there(self) -> bool:
+        """Waits for the broker; False when the stop came first."""
         wait = _FIRST_WAIT_S
         while True:
             try:
                 self._bus.ensure_topic(TOPIC)
-                break
             except SkewlessError as error:
                 log.warning("answers cannot be logged yet, trying again in %.1f s: %s", wait, error)
                 if self._stop.wait(wait):
-                    return
+                    return False
                 wait = min(2 * wait, _LONGEST_WAIT_S)
+            else:
+                return True
+
+    def _publish(self) -> None:
         with self._bus.sender(linger_ms=2) as sender:
             while not self._stop.is_set():
                 self._send(sender)
@@ -61,10 +86,11 @@ class ServedPublisher:
                 pass
             if not sender.flush(_LAST_S):
                 log.error("the broker at %s did not take the last answers in time", self._bus.address)
+                self.failed = True
 
     def _send(self, sender: Sender) -> int:
         served = self._read_path.drain_served(_MOST_RECORDS, _WAIT_MS)
         for request_id, record in served:
             sender.send(TOPIC, record, key=request_id)
-        sender.poll()
+        sender.flush(0)  # hears of refusals also while nothing is sent
         return len(served)
