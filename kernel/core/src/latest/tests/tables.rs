@@ -44,7 +44,9 @@ fn write(stored: Option<Vec<u8>>, new: Vec<u8>) -> Vec<u8> {
     let Some(mut stored) = stored else {
         return new;
     };
-    let run = stored[33..PREFIX_BYTES].to_vec().max(new[33..PREFIX_BYTES].to_vec());
+    let run = stored[33..PREFIX_BYTES]
+        .to_vec()
+        .max(new[33..PREFIX_BYTES].to_vec());
     if new[1..33] > stored[1..33] {
         stored = new;
     }
