@@ -57,8 +57,7 @@ def run(directory: Path) -> dict[str, Any]:
             plan = store.plan(definitions.project)
             store.apply(definitions.project, after=plan, reason="the flights example")
             publisher = Publisher(Bus(mesh.addresses["broker"]))
-            for view in demo.BATCH_VIEWS:
-                store.materialize(view)
+            demo.load_tables(store)
             started = time.perf_counter()
             asked = demo.serve_year(store, publisher, flights, progress)
             streamed_s = time.perf_counter() - started

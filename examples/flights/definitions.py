@@ -116,7 +116,7 @@ origin_departures = sk.StreamFeatureView(
         sk.avg("dep_delay", "dep_delay", windows=["1h", "6h", "24h", "7d"]),
         sk.max("worst_delay", "dep_delay", windows=["1h", "24h"]),
         sk.stddev("delay_spread", "dep_delay", windows=["24h", "7d"]),
-        sk.count_distinct("destinations", "dest", windows=["6h", "24h"]),
+        sk.count_distinct("destinations", "dest", windows=["6h", "24h"], bound=200),
     ],
 )
 carrier_departures = sk.StreamFeatureView(
@@ -127,7 +127,7 @@ carrier_departures = sk.StreamFeatureView(
         sk.count("departures", windows=["1h", "24h"]),
         sk.avg("dep_delay", "dep_delay", windows=["1h", "6h", "24h", "7d"]),
         sk.stddev("delay_spread", "dep_delay", windows=["7d"]),
-        sk.count_distinct("destinations", "dest", windows=["24h"]),
+        sk.count_distinct("destinations", "dest", windows=["24h"], bound=200),
     ],
 )
 aircraft_departures = sk.StreamFeatureView(

@@ -27,6 +27,7 @@ from examples.flights.publish import TOPICS, Publisher
 from examples.flights.year import publish_step, step_count, steps
 from skewless.client import Store
 from skewless.client.results import Replay
+from skewless.errors import UnknownFeatureError
 from skewless.types import from_micros
 
 SEED = 20_130_101
@@ -85,6 +86,20 @@ def write_tables(flights: Flights, directory: Path) -> None:
     pa.parquet.write_table(planes, directory / "planes.parquet")
     airports = flights.airports.select(["faa", "lat", "lon", "alt"]).rename_columns(["dest", "lat", "lon", "alt"])
     pa.parquet.write_table(airports, directory / "airports.parquet")
+
+
+def load_tables(store: Store) -> None:
+    """Brings the static tables online, as soon as the offline service has heard of their views."""
+    deadline = time.monotonic() + 30
+    for view in BATCH_VIEWS:
+        while True:
+            try:
+                store.materialize(view)
+                break
+            except UnknownFeatureError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
 
 def serve_year(store: Store, publisher: Publisher, flights: Flights, progress: Progress) -> Asked:

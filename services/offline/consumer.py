@@ -28,7 +28,7 @@ _LONGEST_WAIT_S: Final = 5.0
 
 
 class ServedIngest:
-    """A thread that keeps the served log up to date.
+    """Keeps the served log up to date.
 
     commit_ms: how often rows are committed.
     """
@@ -37,29 +37,19 @@ class ServedIngest:
         self._bus = bus
         self._lake = lake
         self._commit_s = commit_ms / 1_000
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="served", daemon=True)
 
-    def start(self) -> None:
-        """Begins, as soon as the broker answers."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends after the commit at hand."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run(self, stop: threading.Event) -> None:
+        """Follows the topic until ``stop``, through absences of the broker; ends after the commit at hand."""
         wait = _FIRST_WAIT_S
-        while not self._stop.is_set():
+        while not stop.is_set():
             try:
-                self._follow()
+                self._follow(stop)
             except (SkewlessError, OSError) as error:
                 log.warning("served records cannot be logged, trying again in %.1f s: %s", wait, error)
-                self._stop.wait(wait)
+                stop.wait(wait)
                 wait = min(2 * wait, _LONGEST_WAIT_S)
 
-    def _follow(self) -> None:
+    def _follow(self, stop: threading.Event) -> None:
         self._bus.ensure_topic(TOPIC)
         found = self._bus.topic(TOPIC)
         partitions = range(found.partitions if found else 0)
@@ -67,7 +57,7 @@ class ServedIngest:
         starts = self._bus.starts(TOPIC, partitions)
         ends = {p: committed[p].next_offset if p in committed else starts[p] for p in partitions}
         with self._bus.reader(TOPIC, ends) as reader:
-            while not self._stop.is_set():
+            while not stop.is_set():
                 self._step(reader, ends)
 
     def _step(self, reader: Reader, ends: dict[int, int]) -> None:

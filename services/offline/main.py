@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import queue
 import sys
-import threading
 from pathlib import Path
 
 from services.offline.clients import RegistryCatalogs
@@ -27,13 +26,16 @@ from skewless.clock import SystemClock
 from skewless.definitions.catalog import Catalog
 from skewless.lake import Lake
 from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.rpc.worker import Worker
 from skewless.settings import SettingsError, describe, load
 
 log = logging.getLogger("services.offline")
 
+_STOP_S = 5.0
+
 
 def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit status 2: the settings or the address are of no use."""
+    """Runs until SIGTERM or SIGINT. Exit status 1: a fault of its own; 2: the settings or the address are of no use."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load(Settings)
@@ -54,7 +56,12 @@ def main() -> int:
         DuckTransforms(Path(settings.sources), settings.memory_mb),
         ValkeyRows(settings.store_url),
     )
+    news: queue.SimpleQueue[Catalog] = queue.SimpleQueue()
     ingest = ServedIngest(Bus(settings.broker), lake, commit_ms=settings.served_commit_ms)
+    workers = [
+        Worker("served", ingest.run, stop),
+        Worker("views", lambda until: follow_views(materializer, news, until), stop),
+    ]
     server = Server(settings.listen, threads=settings.workers)
     OfflineServicer(
         materializer,
@@ -69,18 +76,18 @@ def main() -> int:
         log.error("%s", error)  # noqa: TRY400 (the message says all there is)
         return 2
 
-    news: queue.SimpleQueue[Catalog] = queue.SimpleQueue()
     catalogs.start(news.put)
-    ingest.start()
-    threading.Thread(target=follow_views, args=(materializer, news, stop), name="views", daemon=True).start()
+    for worker in workers:
+        worker.start()
     server.set_serving(serving=True)
     write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
     log.info("ready at %s", address)
     stop.wait()
     catalogs.stop()
     server.stop()
-    ingest.stop()
-    return 0
+    for worker in workers:
+        worker.join(_STOP_S)
+    return 1 if any(worker.failed for worker in workers) else 0
 
 
 if __name__ == "__main__":

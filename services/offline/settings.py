@@ -15,7 +15,7 @@ class Settings:
     ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
     broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
-    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")  # noqa: RUF009 (a field)
+    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
     lake: str = setting("lake", "root of the offline tables: a directory or an object-store URL")
     sources: str = setting(".", "directory that the relative paths of batch sources begin at; none may leave it")
     served_commit_ms: int = setting(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,36 +17,13 @@ from services.validator.workflow import Validation
 from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.rpc.worker import Worker
 from skewless.settings import SettingsError, describe, load
 
 log = logging.getLogger("services.validator")
 
 _BROKER_S = 5.0
 _STOP_S = 4.0
-
-
-class _Worker:
-    """A thread whose failure ends the process: positions are committed behind what is decided, so nothing is lost."""
-
-    def __init__(self, name: str, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._work = work
-        self._stop = stop
-        self.failed = False
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            self._work(self._stop)
-        except Exception:
-            log.exception("%s failed; the service ends", self._thread.name)
-            self.failed = True
-            self._stop.set()
 
 
 def main() -> int:
@@ -78,8 +54,8 @@ def main() -> int:
     )
     reader = ServedReader(Bus(settings.broker, timeout_s=_BROKER_S), validation)
     workers = [
-        _Worker("served", reader.read_until, stop),
-        _Worker("replay", validation.replay_until, stop),
+        Worker("served", reader.read_until, stop),
+        Worker("replay", validation.replay_until, stop),
     ]
     server = Server(settings.listen, threads=settings.workers)
     ValidatorServicer(validation).register(server)
