@@ -125,6 +125,12 @@ test: setup ## Cargo tests, then pytest without the long ones
 test-long: setup ## Only the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 1800
 
+# --- Benchmarks: JSON lines on stdout, progress on stderr ---------------------------------------------------
+
+.PHONY: bench-online
+bench-online: setup ## Vectors per second, closed loop
+	@$(BIN)/python tests/bench/online.py
+
 .PHONY: clean
 clean: ## Remove what was built in this checkout
 	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/skewless/api src/buf

@@ -4,7 +4,6 @@
 //! name it is refused with the reason why.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
@@ -349,15 +348,4 @@ fn name_in(meaning: &str) -> String {
         name: String,
     }
     serde_json::from_str::<Named>(meaning).map_or_else(|_| "(unnamed)".to_owned(), |named| named.name)
-}
-
-impl fmt::Display for Catalogue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "revision {} of {} projects",
-            self.revision,
-            self.projects.len()
-        )
-    }
 }
