@@ -52,7 +52,7 @@ def run(directory: Path) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         flights = data.load()
         demo.write_tables(flights, directory / "sources")
-        environ = {"SKEWLESS_SOURCES": str(directory / "sources")}
+        environ = demo.SETTINGS | {"SKEWLESS_SOURCES": str(directory / "sources")}
         with LocalMesh(directory / "mesh", environ=environ) as mesh, _store(mesh) as store:
             plan = store.plan(definitions.project)
             store.apply(definitions.project, after=plan, reason="the flights example")

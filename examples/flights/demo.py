@@ -31,13 +31,19 @@ from skewless.errors import UnknownFeatureError
 from skewless.types import from_micros
 
 SEED = 20_130_101
-SERVED_STEPS = 2_000
+SERVED_STEPS = 1_800
 BATCH_VIEWS = ("plane@1.0.0", "airport@1.0.0")
 WEEKLY_VIEW = "route_history@1.0.0"
 EXPLAINED = "origin_departures:dep_delay_1h"
 LEAST_VECTORS = 20_000
 """A run that served fewer vectors has not shown enough."""
 MODEL = "arrival_delay_gbdt@2013-09"
+SETTINGS = {
+    "SKEWLESS_COMMIT_MS": "5000",
+    "SKEWLESS_REPLAY_BATCH": "10000",
+    "SKEWLESS_REPLAY_INTERVAL_MS": "30000",
+}
+"""A year in minutes makes small commits and small replays costly: larger ones, less often."""
 SOURCES: Mapping[str, str] = {
     "departures": "departures",
     "arrivals": "arrivals",

@@ -48,6 +48,10 @@ class LogState:
         return "; ".join(f"{what}: {why}" for what, why in sorted(self.stopped.items()))
 
 
+_HURRY_S = 0.05
+"""How often the event logs are hurried while somebody waits for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Awaited:
     """Every record of a source partition below an offset."""
@@ -64,6 +68,21 @@ class Board:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._logs: dict[tuple[str, str], LogState] = {}
+        self._hurries: list[Callable[[], None]] = []
+
+    def heed(self, hurry: Callable[[], None]) -> Callable[[], None]:
+        """Has ``hurry`` called while somebody waits for the event logs; the function returned ends it.
+
+        hurry: must be quick and must not ask this board for anything.
+        """
+        with self._changed:
+            self._hurries.append(hurry)
+
+        def end() -> None:
+            with self._changed:
+                self._hurries.remove(hurry)
+
+        return end
 
     def open(self, state: LogState) -> None:
         """A log is now kept account of."""
@@ -92,11 +111,18 @@ class Board:
         """
         targets: dict[tuple[Awaited, str], Mapping[int, int]] = {}
         with self._changed:
-            while missing := self._missing(awaited, targets, logged=logged):
+            while missing := self._missing(awaited, targets, logged=False):
                 left = until()
                 if left <= 0:
                     return missing
                 self._changed.wait(min(left, 1.0))
+            while logged and (missing := self._missing(awaited, targets, logged=True)):
+                left = until()
+                if left <= 0:
+                    return missing
+                for hurry in self._hurries:
+                    hurry()
+                self._changed.wait(min(left, _HURRY_S))
         return ""
 
     def _missing(

@@ -71,6 +71,8 @@ class Committer:
         self._limit = rows
         self._wake = threading.Condition()
         self._stop = False
+        self._hurried = False
+        self._unheed: Callable[[], None] | None = None
         self._rows: list[pa.RecordBatch] = []
         self._letters: list[Letter] = []
         self._count = 0
@@ -86,10 +88,19 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name=f"commit-{input_log.name}", daemon=True)
 
     def start(self) -> None:
+        self._unheed = self._board.heed(self.hurry)
         self._thread.start()
+
+    def hurry(self) -> None:
+        """The next cycle comes at once: somebody waits for the event log."""
+        with self._wake:
+            self._hurried = True
+            self._wake.notify_all()
 
     def stop(self, *, finish: bool) -> None:
         """Ends the thread; with ``finish`` after a last cycle."""
+        if self._unheed is not None:
+            self._unheed()
         with self._wake:
             self._stop = True
             if not finish:
@@ -122,6 +133,9 @@ class Committer:
             if self._count >= self._limit:
                 self._wake.notify_all()
 
+    def _due(self) -> bool:
+        return self._stop or self._hurried or self._count >= self._limit
+
     def _over(self) -> bool:
         return self._stop or self.failure is not None
 
@@ -129,8 +143,8 @@ class Committer:
         try:
             while True:
                 with self._wake:
-                    self._wake.wait_for(lambda: self._stop or self._count >= self._limit, self._interval_s)
-                    ending = self._stop
+                    self._wake.wait_for(self._due, self._interval_s)
+                    ending, self._hurried = self._stop, False
                 self._cycle()
                 if ending:
                     return
