@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
 
@@ -227,6 +228,22 @@ def test_bad_requests_say_what_is_wrong(shop: Shop) -> None:
         shop.store.materialize("nothing@1.0.0")
     with pytest.raises(InvalidArgumentError, match="stream"):
         shop.store.materialize("spending@1.0.0")
+
+
+def test_a_log_that_was_tampered_with_is_found_out(shop: Shop) -> None:
+    shop.pay(("dan", START, 1.0, "baker"))
+    answer = shop.ask("dan", START + HOUR)
+    assert replayed(shop, [answer.request_id]) == {answer.request_id: "EQUAL"}
+    table = Lake(str(shop.mesh.lake)).events("shop", "shop.payments")
+    columns = [field.name for field in table.schema()]
+    found = table.read(columns, where=pc.field("entity_id") == "s.dan")
+    assert found is not None
+    forged = found.set_column(columns.index("c_amount"), "c_amount", pa.array([1.0 + 2**-51]))
+    below = found["offset"][0].as_py() - 1
+    table.append(forged.set_column(columns.index("offset"), "offset", pa.array([below])), {})
+    report = shop.store.replay([answer.request_id])
+    assert report.outcomes == {answer.request_id: "DIFFERENT"}
+    assert {d.feature for d in report.differences} >= {"spending:payments_24h", "spending:amount_24h"}
 
 
 def test_the_served_log_has_each_answer_once_after_a_crash(shop: Shop) -> None:
