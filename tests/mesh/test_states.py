@@ -1,10 +1,14 @@
 """Writing states to a real store: what it accepts, what it refuses, and that a lost connection is never hidden."""
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
+from services.offline.store.online import ValkeyRows
 from services.stream_agg.ports import (
     StateWrite,
     StoreLostError,
@@ -12,8 +16,12 @@ from services.stream_agg.ports import (
     WrongPartitionError,
 )
 from services.stream_agg.store.states import ValkeyStore
+from skewless.errors import DependencyUnavailableError
 from skewless.kernel import WRITE_STREAM_STATE
 from skewless.local import STORE, LocalMesh
+from skewless.settings import Secret
+from tests.kernel.test_latest_view import compiled
+from tests.kernel.test_latest_view import rows as table_rows
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +113,88 @@ def test_a_connection_that_broke_stays_broken(store: ValkeyStore, mesh: LocalMes
 def test_a_store_that_is_away_is_named() -> None:
     with pytest.raises(StoreLostError, match=r"127\.0\.0\.1:1"):
         ValkeyStore("redis://127.0.0.1:1", WRITE_STREAM_STATE).connect()
+
+
+LATER, SOONER = 4_000_000_000_000, 3_000_000_000_000
+"""Expiries in milliseconds."""
+
+
+@pytest.fixture
+def rows(mesh: LocalMesh) -> Iterator[tuple[ValkeyRows, Redis]]:
+    """The batch side of the store, empty, and a plain client of it."""
+    with Redis.from_url(mesh.store_url) as plain:
+        plain.flushall()
+        yield ValkeyRows(Secret(mesh.store_url)), plain
+
+
+def latest(order: bytes | int, run: int, rest: bytes = b"") -> bytes:
+    """A stored row: its place in the order, its run, and something behind it."""
+    place = order if isinstance(order, bytes) else order.to_bytes(32, "big")
+    return b"\x02" + place + run.to_bytes(8, "big") + rest
+
+
+def test_a_row_is_replaced_only_by_a_greater_one_and_its_run_never_goes_back(
+    rows: tuple[ValkeyRows, Redis],
+) -> None:
+    store, plain = rows
+    steps = [  # what is written, whether it wins, and what is stored afterwards
+        (latest(5, 2, b"five"), 1, latest(5, 2, b"five")),
+        (latest(5, 2, b"again"), 0, latest(5, 2, b"five")),
+        (latest(4, 1, b"older"), 0, latest(5, 2, b"five")),
+        (latest(4, 7, b"older"), 0, latest(5, 7, b"five")),
+        (latest(6, 3, b"six"), 1, latest(6, 7, b"six")),
+        (latest(7, 256, b""), 1, latest(7, 256)),
+        (latest(6, 255, b"older"), 0, latest(7, 256)),
+        (latest(b"\x7f" + bytes(31), 256, b"half"), 1, latest(b"\x7f" + bytes(31), 256, b"half")),
+        (latest(b"\x80" + bytes(31), 256, b"over"), 1, latest(b"\x80" + bytes(31), 256, b"over")),
+        (latest(b"\x7f" + b"\xff" * 31, 256, b"half"), 0, latest(b"\x80" + bytes(31), 256, b"over")),
+    ]
+    for number, (value, won, stored) in enumerate(steps):
+        assert store.write([("{l}", value, None)]) == won, number
+        assert plain.get("{l}") == stored, number
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [(None, None, -1), (SOONER, LATER, LATER), (LATER, SOONER, LATER), (None, LATER, -1), (LATER, None, -1)],
+)
+def test_an_expiry_of_a_row_is_never_shortened(
+    rows: tuple[ValkeyRows, Redis], first: int | None, second: int | None, kept: int
+) -> None:
+    store, plain = rows
+    assert store.write([("{x}", latest(1, 1), first)]) == 1
+    assert plain.pexpiretime("{x}") == (first or -1)
+    assert store.write([("{x}", latest(2, 1), second)]) == 1
+    assert plain.pexpiretime("{x}") == kept
+    assert store.write([("{x}", latest(1, 9), SOONER)]) == 0
+    assert (plain.pexpiretime("{x}"), plain.get("{x}")) == (kept, latest(2, 9))
+
+
+def test_rows_of_several_runs_come_to_the_same_in_any_order(rows: tuple[ValkeyRows, Redis]) -> None:
+    store, plain = rows
+    given: list[dict[str, Any]] = [
+        {"f_seats": 1, "run_seq": 1},
+        {"f_seats": 2, "run_seq": 2, "event_time_us": -5},
+        {"f_seats": 3, "run_seq": 3, "deleted": True},
+        {"f_seats": 4, "run_seq": 3, "created_time_us": 0},
+        {"f_seats": 5, "run_seq": 4, "event_time_us": 7},
+    ]
+    values = [value for _, value, _ in compiled().encode(table_rows(*given))]
+    stored = set()
+    for number, order in enumerate(itertools.permutations(values)):
+        store.write([(f"{{{number}}}", value, None) for value in order])
+        stored.add(plain.get(f"{{{number}}}"))
+    winner = values[3]  # the newest event time, and of these the one with a created time
+    assert stored == {winner[:33] + (4).to_bytes(8, "big") + winner[41:]}
+
+
+def test_what_is_no_row_is_neither_stored_nor_replaced(rows: tuple[ValkeyRows, Redis]) -> None:
+    store, plain = rows
+    for bad in (b"", latest(1, 1)[:40], head(5, rest=bytes(20))):
+        with pytest.raises((ResponseError, DependencyUnavailableError), match="BAD_STATE"):
+            store.write([("{b}", bad, None)])
+    assert plain.get("{b}") is None
+    plain.set("{b}", head(5))
+    with pytest.raises((ResponseError, DependencyUnavailableError), match="BAD_STATE"):
+        store.write([("{b}", latest(1, 1), None)])
+    assert plain.get("{b}") == head(5)
