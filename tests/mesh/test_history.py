@@ -262,3 +262,35 @@ def logged_ids(root: Path) -> list[str]:
     rows = Lake(str(root)).served("shop").read(["request_id", "kind"])
     assert rows is not None
     return [row["request_id"] for row in rows.to_pylist() if row["kind"] == "vector"]
+
+
+LATE = [
+    # (minutes, amount), of one user, in the order of arrival: what is late, what is below the horizon of the 1 h
+    # window, and at which minute which payments_1h, amount_1h and payments_24h are served afterwards
+    ([(0, 10.0), (600, 30.0)], 0, 0, 601, (1, 30.0, 2)),
+    ([(570, 6.0)], 1, 0, 601, (2, 18.0, 3)),
+    ([(541, 12.0)], 1, 0, 601, (3, 16.0, 4)),
+    ([(120, 99.0)], 1, 0, 601, (3, 16.0, 5)),
+    ([(602, 2.0)], 0, 0, 603, (3, 38 / 3, 6)),
+]
+
+
+def test_a_late_event_is_folded_and_counted_and_served_as_it_is_replayed(shop: Shop) -> None:
+    """Horizons follow the events: at minute 600 everything before it is folded, so what comes then is late.
+
+    The last test of this world: its log has moved on by many days.
+    """
+    start = START + 40 * 24 * HOUR
+    answers, ids = [], []
+    for events, late, below, minute, _ in LATE:
+        before = shop.store.stream_status()[0]
+        for at, amount in events:
+            shop.pay(("dora", start + at * HOUR // 60, amount, "baker"))
+        after = shop.store.stream_status()[0]
+        assert (after.late - before.late, after.below_horizon - before.below_horizon) == (late, below), events
+        answer = shop.ask("dora", start + minute * HOUR // 60)
+        names = ("spending:payments_1h", "spending:amount_1h", "spending:payments_24h")
+        answers.append(tuple(answer.values[name][0] for name in names))
+        ids.append(answer.request_id)
+    assert answers == [expected for *_, expected in LATE]
+    assert set(replayed(shop, ids).values()) == {"EQUAL"}
