@@ -42,6 +42,8 @@ def start(mesh: LocalMesh) -> tuple[Bus, Store]:
         registry=mesh.addresses["registry"],
         stream_agg=mesh.addresses["stream_agg"],
         online=mesh.addresses.get("online"),
+        offline=mesh.addresses.get("offline"),
+        validator=mesh.addresses.get("validator"),
     )
     store.apply(PROJECT)
     return bus, store
@@ -188,4 +190,26 @@ def test_a_store_that_has_lost_everything_is_rebuilt_from_the_log(tmp_path: Path
         settle(store, payments)
         assert_served_as_the_oracle_says(store, payments)
         assert_logged_once(mesh, payments)
+        store.close()
+
+
+@pytest.mark.parametrize("logged", [True, False], ids=["logged", "not logged"])
+def test_records_that_were_re_keyed_but_not_committed_are_sent_again_and_counted_once(
+    tmp_path: Path, *, logged: bool
+) -> None:
+    environ = {"SKEWLESS_COMMIT_MS": "600000"}  # the re-keyer commits nothing in this test
+    with LocalMesh(tmp_path, services=("registry", "online", "stream_agg"), environ=environ) as mesh:
+        bus, store = start(mesh)
+        payments = world.Payments(bus, 13)
+        for count in (300, 200):
+            payments.send(count)
+            store.stream_status(wait_for=payments.positions(), wait_for_log=logged, timeout_s=60)
+            mesh.kill("stream_agg")
+            mesh.restart("stream_agg")
+        payments.send(100)
+        settle(store, payments)
+        verdicts = Counter(events(mesh, REKEYED)["verdict"].to_pylist())
+        assert verdicts["duplicate"] == 300 + 500
+        assert_logged_once(mesh, payments)
+        assert_served_as_the_oracle_says(store, payments)
         store.close()
