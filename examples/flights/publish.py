@@ -20,6 +20,10 @@ KEYS: Mapping[str, str] = {"departures": "tailnum", "arrivals": "tailnum", "weat
 """The column that is each stream's record key."""
 
 
+PARTITIONS = 2
+"""As many as this machine is presumed to have cores."""
+
+
 @dataclass
 class Publisher:
     """Publishes events in order and knows where each of them came to lie.
@@ -35,7 +39,7 @@ class Publisher:
     def __post_init__(self) -> None:
         self._streams = {topic: stream for stream, topic in TOPICS.items()}
         for topic in TOPICS.values():
-            self.bus.ensure_topic(topic)
+            self.bus.ensure_topic(topic, partitions=PARTITIONS)
         self._sender = self.bus.sender(on_sent=self._sent)
 
     def publish(self, stream: str, events: Iterable[Event]) -> None:
