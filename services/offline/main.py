@@ -66,7 +66,7 @@ def main() -> int:
     OfflineServicer(
         materializer,
         FrameMaker(catalogs, served, computer),
-        Replayer(catalogs, served, events, computer),
+        Replayer(catalogs, served, computer),
         Explainer(catalogs, served, events, runs, computer),
         SystemClock(),
     ).register(server)

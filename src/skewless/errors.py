@@ -194,6 +194,13 @@ class UnknownRequestIdError(_UnknownError):
     retry = True
     what = "served request"
 
+    def __init__(self, *, name: str) -> None:
+        SkewlessError.__init__(
+            self,
+            f"no served request {name!r} in the served log; an answer is there seconds after it was given",
+            metadata={"name": name, "kind": self.what},
+        )
+
 
 class EntityMismatchError(SkewlessError):
     """An entity key that a feature needs is absent, or one that none needs is given."""

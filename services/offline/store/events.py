@@ -9,8 +9,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.offline.domain.instants import clamp
+from services.offline.domain.rows import ARROW_TYPES
 from skewless.definitions.catalog import InputLog
-from skewless.lake import EVENT_COLUMNS, Lake, date_of, log_mark
+from skewless.lake import COLUMN_PREFIX, EVENT_COLUMNS, Lake, date_of, log_mark
 
 EPOCH: Final = 1
 """Epochs are opened in the registry; until then every log is in its first."""
@@ -37,19 +39,21 @@ class DeltaEvents:
         """As `services.offline.ports.EventLogs.events`."""
         where = (pc.field("verdict") == "accepted") & pc.field("entity_id").is_valid()
         if from_us is not None:
-            where &= pc.field("event_time_us") >= from_us
+            where &= pc.field("event_time_us") >= clamp(from_us)
         if until_us is not None:
             where &= pc.field("event_time_us") < until_us
         if entity_ids is not None and len(entity_ids) <= _MOST_IDS:
             where &= pc.field("entity_id").isin(pa.array(entity_ids, pa.string()))
         dates = (
-            "0000" if from_us is None else date_of(from_us),
-            "9999" if until_us is None else date_of(until_us),
+            "0000" if from_us is None else date_of(clamp(from_us)),
+            "9999" if until_us is None else date_of(clamp(until_us)),
         )
         found = self.lake.events(log.project, log.name).read(columns, dates=dates, where=where)
+        kinds = _kinds(log)
         if found is None:
-            known = {field.name: field.type for field in EVENT_COLUMNS}
-            return pa.table({name: pa.array([], known.get(name, pa.null())) for name in columns})
+            return pa.table({name: pa.array([], kinds[name]) for name in columns})
+        for name in set(columns).difference(found.schema.names):  # no record has been decoded yet
+            found = found.append_column(name, pa.nulls(found.num_rows, kinds[name]))
         return found.select(list(columns))
 
     def logged(self, log: InputLog, partitions: Sequence[int]) -> Mapping[int, int]:
@@ -57,3 +61,9 @@ class DeltaEvents:
         names = {log_mark(EPOCH, partition): partition for partition in partitions}
         marks = self.lake.events(log.project, log.name).marks(list(names))
         return {names[name]: position for name, position in marks.items()}
+
+
+def _kinds(log: InputLog) -> Mapping[str, pa.DataType]:
+    """The type of each column that the event log has or will have."""
+    decoded = {COLUMN_PREFIX + column.name: ARROW_TYPES[column.type] for column in log.source.columns}
+    return {field.name: field.type for field in EVENT_COLUMNS} | decoded

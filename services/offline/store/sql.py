@@ -19,20 +19,13 @@ import pyarrow.parquet
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from services.offline.domain.rows import ARROW_TYPES
 from skewless.definitions.meanings import BatchSource
 from skewless.errors import InvalidArgumentError, Violation
 from skewless.types import ValueType, from_micros
 
 _PLAIN: Final = pa.timestamp("us")
-_ZONED: Final = pa.timestamp("us", tz="UTC")
-
-ARROW: Mapping[ValueType, pa.DataType] = {
-    ValueType.INT64: pa.int64(),
-    ValueType.FLOAT64: pa.float64(),
-    ValueType.BOOL: pa.bool_(),
-    ValueType.STRING: pa.string(),
-    ValueType.TIMESTAMP: _ZONED,
-}
+_ZONED: Final = ARROW_TYPES[ValueType.TIMESTAMP]
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,7 @@ def _read(source: BatchSource, root: Path, text_path: str) -> pa.Table:
         if path.suffix == ".parquet":
             return pyarrow.parquet.read_table(path)
         if path.suffix == ".csv":
-            kinds = {column.name: ARROW[column.type] for column in source.columns}
+            kinds = {column.name: ARROW_TYPES[column.type] for column in source.columns}
             options = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True)
             return pyarrow.csv.read_csv(path, convert_options=options)
         if path.is_dir():
@@ -124,7 +117,7 @@ def _declared(source: BatchSource, found: pa.Table) -> pa.Table:
             faults.append(Violation(place, text, "NAIVE_TIMESTAMP"))
             continue
         try:
-            columns[column.name] = cells.cast(ARROW[column.type])
+            columns[column.name] = cells.cast(ARROW_TYPES[column.type])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             text = f"declared {column.type}, but the data is {cells.type}: {error}"
             faults.append(Violation(place, text, "WRONG_TYPE"))

@@ -12,7 +12,7 @@ from services.offline.domain.features import check_columns, earliest_needed, eve
 from services.offline.domain.rows import Column, LogKnowledge, Rows, RunKnowledge
 from services.offline.ports import EventLogs, Runs
 from skewless import kernel
-from skewless.definitions.catalog import Catalog
+from skewless.definitions.catalog import Catalog, is_stream_view
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
 from skewless.lake import COLUMN_PREFIX
 
@@ -39,6 +39,17 @@ class Computer:
             known = knowledge.get(view.meaning_hash)
             answers[view.meaning_hash] = self._view(catalog, view, rows, known, answers)
         return {pin: column_of(answers[pin.meaning], pin.feature) for pin in pins}
+
+    def not_yet_logged(self, catalog: Catalog, knowledge: Knowledge, count: int) -> pa.Array:
+        """True for the rows that knew what the event logs do not have yet: what is computed for them is no answer."""
+        waiting = pa.array([False] * count)
+        for meaning, known in knowledge.items():
+            view = catalog.view_by_hash(meaning)
+            if view is None or not is_stream_view(view) or not isinstance(known, LogKnowledge):
+                continue
+            logged = self.events.logged(catalog.input_log(view), known.partitions())
+            waiting = pc.or_(waiting, known.beyond(logged))
+        return waiting
 
     def _view(
         self,

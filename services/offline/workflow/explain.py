@@ -18,7 +18,13 @@ from services.offline.workflow.vectors import Group, group_of, pins_of
 from skewless import kernel
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
-from skewless.errors import InvalidArgumentError, UnknownFeatureError, UnknownRequestIdError, Violation
+from skewless.errors import (
+    InvalidArgumentError,
+    NotReadyError,
+    UnknownFeatureError,
+    UnknownRequestIdError,
+    Violation,
+)
 from skewless.lake import COLUMN_PREFIX, FEATURE_PREFIX
 from skewless.served import Prediction, ServedVector
 from skewless.types import Cell, Status, ValueType
@@ -95,7 +101,8 @@ class Explainer:
     computer: Computer
 
     def explain(self, project: str, request_id: str, row: int, feature: str, max_events: int) -> Explanation:
-        """Raises UnknownRequestIdError or UnknownFeatureError for what was not served."""
+        """Raises UnknownRequestIdError or UnknownFeatureError for what was not served, NotReadyError while the event
+        log lacks what the server knew."""
         catalog = self.catalogs.current()
         vector = self._vector(project, request_id, row)
         pins = pins_of(catalog, vector)
@@ -107,6 +114,8 @@ class Explainer:
         view = catalog.view_by_hash(pin.meaning)
         if view is None:
             raise UnknownFeatureError(name=feature)
+        if self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)[row].as_py():
+            raise NotReadyError(waiting_for=f"the event log to have what {request_id} knew")
         computed = self.computer.compute(catalog, [pin], group.rows, group.knowledge)[pin]
         served = served_column(group, place, computed.values.type)
         origin, inputs = Origin(), list[InputValue]()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.offline.domain.features import event_columns
+from services.offline.domain.instants import check_instant
 from services.offline.domain.rows import Rows
 from services.offline.ports import Catalogs, EventLogs, OnlineRows, Runs, Transforms
 from skewless import kernel
@@ -69,6 +70,7 @@ class Materializer:
 
     def materialize(self, project: str, ref: str, as_of_us: int) -> Run:
         """One run of the view. Raises BusyError while another is running."""
+        check_instant(as_of_us, "as_of_us")
         catalog = self.catalogs.current()
         view = catalog.view_ref(project, ref)
         if not isinstance(view, LatestView) or not isinstance(view.source, BatchSource):

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from services.offline.domain.compare import answered, differing
 from services.offline.domain.features import type_of
-from services.offline.domain.rows import ARROW_TYPES, Column, LogKnowledge
-from services.offline.ports import Catalogs, EventLogs, ServedLog
+from services.offline.domain.rows import ARROW_TYPES, Column
+from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer
 from services.offline.workflow.vectors import Group, groups
-from skewless.definitions.catalog import Catalog, is_stream_view
+from skewless.definitions.catalog import Catalog
 from skewless.errors import UnknownRequestIdError
 from skewless.served import ServedVector
 from skewless.types import Cell, Status, ValueType
@@ -65,7 +65,6 @@ class Replayer:
 
     catalogs: Catalogs
     served: ServedLog
-    events: EventLogs
     computer: Computer
 
     def replay(
@@ -91,7 +90,7 @@ class Replayer:
         yield total
 
     def _compare(self, catalog: Catalog, group: Group, total: Report) -> None:
-        waiting = self._not_yet_logged(catalog, group)
+        waiting = self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)
         computed = self.computer.compute(catalog, group.pins, group.rows, group.knowledge)
         wrong = pa.array([False] * group.rows.count)
         for place, pin in enumerate(group.pins):
@@ -113,16 +112,6 @@ class Replayer:
         for (vector, _), is_late, is_wrong in outcomes:
             before = total.outcomes.get(vector.request_id, True)
             total.outcomes[vector.request_id] = False if is_wrong or before is False else None if is_late else before
-
-    def _not_yet_logged(self, catalog: Catalog, group: Group) -> pa.Array:
-        waiting = pa.array([False] * group.rows.count)
-        for meaning, known in group.knowledge.items():
-            view = catalog.view_by_hash(meaning)
-            if view is None or not is_stream_view(view) or not isinstance(known, LogKnowledge):
-                continue
-            logged = self.events.logged(catalog.input_log(view), known.partitions())
-            waiting = pc.or_(waiting, known.beyond(logged))
-        return waiting
 
 
 def served_column(group: Group, place: int, kind: pa.DataType) -> Column:
