@@ -105,12 +105,17 @@ def _real(value: object) -> bool:
     return isinstance(value, int) and _whole(value) and int(float(value)) == value
 
 
+def _text(value: object) -> bool:
+    """Half of a surrogate pair is no character, and no other language takes it."""
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
+
+
 _TESTS: Final[dict[ValueType, Callable[[object], bool]]] = {
     ValueType.INT64: _whole,
     ValueType.TIMESTAMP: _whole,
     ValueType.FLOAT64: _real,
     ValueType.BOOL: lambda value: isinstance(value, bool),
-    ValueType.STRING: lambda value: isinstance(value, str),
+    ValueType.STRING: _text,
 }
 
 

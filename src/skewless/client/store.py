@@ -27,7 +27,7 @@ from skewless.codec.values import column_to_proto
 from skewless.definitions.project import Project
 from skewless.definitions.resource import Definition, Kind
 from skewless.rpc.channel import call, connect, stream
-from skewless.types import to_micros
+from skewless.types import ValueType, check_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -222,7 +222,7 @@ class Store:
 
     def replay(
         self,
-        request_ids: Iterable[str] = (),
+        request_ids: str | Iterable[str] = (),
         *,
         served_from: dt.datetime | int | None = None,
         served_until: dt.datetime | int | None = None,
@@ -231,12 +231,12 @@ class Store:
     ) -> results.Replay:
         """Recomputes served vectors at their own knowledge and compares bit by bit.
 
-        request_ids: only these, at most 10,000; none: all that were served in the range.
+        request_ids: only these, or this one, at most 10,000; none: all that were served in the range.
         on_progress: called with the account so far, now and then.
         """
         message = offline_pb.ReplayRequest(
             project=self.project,
-            request_ids=request_ids,
+            request_ids=[request_ids] if isinstance(request_ids, str) else request_ids,
             served_from_us=_instant(served_from, "served_from"),
             served_until_us=_instant(served_until, "served_until"),
         )
@@ -351,4 +351,6 @@ def _cells(column: object) -> Iterable[object]:
 
 
 def _instant(instant: dt.datetime | int | None, field: str) -> int | None:
-    return to_micros(instant, field=field) if isinstance(instant, dt.datetime) else instant
+    if instant is None:
+        return None
+    return int(check_cell(instant, ValueType.TIMESTAMP, field=field) or 0)

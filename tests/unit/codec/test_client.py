@@ -295,6 +295,15 @@ def test_the_client_pulls_no_frames_until_one_is_asked_for() -> None:
     assert run.stdout.strip() == ""
 
 
+@pytest.mark.parametrize("bad", ["2013-07-01", 1.5, True, 2**63, dt.date(2013, 7, 1)])
+def test_what_is_no_instant_is_refused_by_name(peer: tuple[Peer, Store], bad: Any) -> None:
+    with pytest.raises(WrongTypeError, match="as_of: expected timestamp, got"):
+        peer[1].materialize("planes@1.0.0", as_of=bad)
+    with pytest.raises(WrongTypeError, match="request_time: expected timestamp, got"):
+        peer[1].get_online_features("model@1.0.0", {"user": "ann"}, request_time=bad)
+    assert peer[0].asked == []
+
+
 def test_a_run_a_replay_and_an_explanation_are_plain_objects(peer: tuple[Peer, Store]) -> None:
     asked, store = peer
     run = store.materialize("planes@1.0.0", as_of=INSTANT)
@@ -309,6 +318,8 @@ def test_a_run_a_replay_and_an_explanation_are_plain_objects(peer: tuple[Peer, S
     (difference,) = replay.differences
     assert (difference.served, difference.served_status) == (0.5, Status.PRESENT)
     assert (difference.replayed, difference.replayed_status) == (None, Status.NULL)
+    store.replay("a")
+    assert list(asked.asked[-1].request_ids) == ["a"]
     explained = store.explain("a", "v:f", row=1, max_events=5)
     assert (asked.asked[-1].row, asked.asked[-1].max_events) == (1, 5)
     assert (explained.value, explained.status, explained.replayed_status) == (1, Status.PRESENT, None)

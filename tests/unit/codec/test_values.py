@@ -67,7 +67,7 @@ def test_python_values_are_taken_by_their_own_type() -> None:
     assert column_from_proto(column) == [1, 1.0, True, "1", None, 1_356_998_400_000_000]
 
 
-@pytest.mark.parametrize("bad", [float("nan"), 2**63, b"x", [1], dt.datetime(2013, 1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("bad", [float("nan"), 2**63, b"x", "\ud800", [1], dt.datetime(2013, 1, 1)])  # noqa: DTZ001
 def test_what_is_no_value_is_refused_with_its_row(bad: object) -> None:
     with pytest.raises(WrongTypeError, match=r"origin\[1\]"):
         column_to_proto([1, bad], field="origin")
