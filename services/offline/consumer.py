@@ -37,17 +37,17 @@ class ServedIngest:
         self._bus = bus
         self._lake = lake
         self._commit_s = commit_ms / 1_000
+        self._wait = _FIRST_WAIT_S
 
     def run(self, stop: threading.Event) -> None:
         """Follows the topic until ``stop``, through absences of the broker; ends after the commit at hand."""
-        wait = _FIRST_WAIT_S
         while not stop.is_set():
             try:
                 self._follow(stop)
             except (SkewlessError, OSError) as error:
-                log.warning("served records cannot be logged, trying again in %.1f s: %s", wait, error)
-                stop.wait(wait)
-                wait = min(2 * wait, _LONGEST_WAIT_S)
+                log.warning("served records cannot be logged, trying again in %.1f s: %s", self._wait, error)
+                stop.wait(self._wait)
+                self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
 
     def _follow(self, stop: threading.Event) -> None:
         self._bus.ensure_topic(TOPIC)
@@ -59,6 +59,7 @@ class ServedIngest:
         with self._bus.reader(TOPIC, ends) as reader:
             while not stop.is_set():
                 self._step(reader, ends)
+                self._wait = _FIRST_WAIT_S
 
     def _step(self, reader: Reader, ends: dict[int, int]) -> None:
         read = reader.read(max_records=_MOST_RECORDS, wait_s=self._commit_s)

@@ -70,7 +70,7 @@ class LogWorker:
             self._task.wanted.add(views)
 
     def _run(self) -> None:
-        wait = 0.1
+        wait = _FIRST_WAIT_S
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -85,7 +85,8 @@ class LogWorker:
             except Exception as error:
                 self._say(f"trying again after a fault: {error}")
                 log.exception("%s: a fault; trying again from the committed offsets", self._log.name)
-            wait = 0.1 if time.monotonic() - began > 2 * _LONGEST_WAIT_S else min(2 * wait, _LONGEST_WAIT_S)
+            long = time.monotonic() - began > 2 * _LONGEST_WAIT_S
+            wait = _FIRST_WAIT_S if long else min(2 * wait, _LONGEST_WAIT_S)
             self._stop.wait(wait)
 
     def _say(self, reason: str) -> None:

@@ -50,7 +50,6 @@ from skewless.errors import SkewlessError
 log = logging.getLogger(__name__)
 
 _IDLE_S = 0.25
-_LONGEST_WAIT_S = 5.0
 _OUTSIDE = 1_000
 
 
