@@ -131,6 +131,10 @@ test-long: setup ## Only the tests that take minutes
 bench-online: setup ## Vectors per second, closed loop
 	@$(BIN)/python tests/bench/online.py
 
+.PHONY: bench-stream
+bench-stream: setup ## From produced to readable, at 10,000 events a second
+	@$(BIN)/python tests/bench/stream.py
+
 .PHONY: clean
 clean: ## Remove what was built in this checkout
 	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/skewless/api src/buf
