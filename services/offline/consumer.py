@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deltalake.exceptions import DeltaError
+
 from services.offline.domain.served_rows import row_of, table_of
 from skewless.bus import Bus, Committed, Part, Reader
 from skewless.codec.served import decode_served
@@ -44,7 +46,7 @@ class ServedIngest:
         while not stop.is_set():
             try:
                 self._follow(stop)
-            except (SkewlessError, OSError) as error:
+            except (SkewlessError, OSError, DeltaError) as error:
                 log.warning("served records cannot be logged, trying again in %.1f s: %s", self._wait, error)
                 stop.wait(self._wait)
                 self._wait = min(2 * self._wait, _LONGEST_WAIT_S)

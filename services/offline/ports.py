@@ -30,11 +30,13 @@ class EventLogs(Protocol):
         from_us: int | None,
         until_us: int | None,
         entity_ids: Sequence[str] | None,
+        keyed: bool = True,
     ) -> pa.Table:
         """Accepted events with ``from_us <= event time < until_us``, in any order.
 
         columns: names as in `skewless.lake`; all of them are in the answer, in this order.
-        entity_ids: only these entities; None: all that have an id.
+        entity_ids: only these entities; None: all.
+        keyed: leave out events whose key in the log is null, which belong to no entity of it.
         """
 
     def logged(self, log: InputLog, partitions: Sequence[int]) -> Mapping[int, int]:

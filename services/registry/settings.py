@@ -12,7 +12,7 @@ from skewless.settings import Secret, at_least, setting
 class Settings:
     """Read from SKEWLESS_<NAME>."""
 
-    listen: str = setting("127.0.0.1:7070", "host:port to serve on; port 0 takes a free one")
+    listen: str = setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
     ready_file: Path | None = setting(None, "file that receives host:port once the service answers")
     database_url: Secret = setting(
         Secret("sqlite:///skewless-registry.db"), "SQLAlchemy URL of the database that keeps the catalogue"

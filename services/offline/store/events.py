@@ -35,9 +35,12 @@ class DeltaEvents:
         from_us: int | None,
         until_us: int | None,
         entity_ids: Sequence[str] | None,
+        keyed: bool = True,
     ) -> pa.Table:
         """As `services.offline.ports.EventLogs.events`."""
-        where = (pc.field("verdict") == "accepted") & pc.field("entity_id").is_valid()
+        where = pc.field("verdict") == "accepted"
+        if keyed:
+            where &= pc.field("entity_id").is_valid()
         if from_us is not None:
             where &= pc.field("event_time_us") >= clamp(from_us)
         if until_us is not None:

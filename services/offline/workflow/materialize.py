@@ -124,6 +124,7 @@ class Materializer:
             from_us=None,
             until_us=as_of_us,
             entity_ids=None,
+            keyed=False,
         )
         return found.rename_columns(names)
 

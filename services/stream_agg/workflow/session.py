@@ -315,6 +315,7 @@ class Session:
             touched = {part.partition for part in taken.parts} | set(passed)
             if touched:
                 self._fold.flush(touched, states)
+                self._complete(states)  # before anybody is told that the records are readable
                 self._account(touched, taken.ends, rows, refused, committer)
             self._take_up_views(states)
             self._adopt(states)
