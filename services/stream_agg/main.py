@@ -65,13 +65,13 @@ def run(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The process."""
+    """The process. Exit status 2: the settings or the address are of no use."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         run(load(Settings))
     except (SettingsError, ListenError) as error:
         log.error("%s", error)  # noqa: TRY400 (the message is all)
-        return 1
+        return 2
     return 0
 
 
