@@ -6,7 +6,9 @@
 //! big-endian). Exits 1 when it could not measure, 2 when it does not understand its arguments.
 
 mod arguments;
-mod bytes_codec;
+// One source for both ends: a generator that decodes would measure itself.
+#[path = "../../serve/src/codec.rs"]
+mod codec;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -22,7 +24,7 @@ use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 
 use arguments::Arguments;
-use bytes_codec::BytesCodec;
+use codec::BytesCodec;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
