@@ -165,12 +165,12 @@ def test_killed_together_they_lose_nothing_count_nothing_twice_and_serve_what_is
 
         def ask() -> None:
             asker.ask()
-            time.sleep(0.003)
+            time.sleep(0.005)
 
         with meanwhile(produce, ask):
             for _ in range(ROUNDS):
                 wait_for_progress(store)
-                asker.wait_for(50)
+                asker.wait_for(150)
                 time.sleep(rnd.uniform(0, 0.4))
                 for name in rnd.sample(KILLED, 2):
                     mesh.kill(name)
