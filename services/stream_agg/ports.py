@@ -113,6 +113,19 @@ class StoreRefusedError(SkewlessError):
     fault = Fault.EXTERNAL
 
 
+class StatesLostError(SkewlessError):
+    """The store answers but has forgotten a view: what it lacks must not be taken for an empty state."""
+
+    fault = Fault.EXTERNAL
+    retry = True
+
+    def __init__(self, *, view: str) -> None:
+        super().__init__(
+            f"the store has lost the sentinel of {view}, so states are missing: they are built again from the log",
+            metadata={"view": view},
+        )
+
+
 class WrongPartitionError(SkewlessError):
     """A state was written from another partition of the same log: keys have moved between partitions."""
 

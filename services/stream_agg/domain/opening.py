@@ -122,9 +122,13 @@ class Rebuild:
     """The store may lack states: read the log again from its start, then say that the view is complete."""
 
 
+BUILDING = b"building"
+"""The sentinel of a view whose states are being built. Without any, the store has lost what it had of the view."""
+
+
 def open_view(sentinel: bytes | None, meaning_hash: bytes, begins: Sequence[Begin]) -> GoOn | Rebuild | Stop:
     """What to do with a view, by the mark that its states are complete (its meaning hash in hexadecimal)."""
-    if sentinel is not None:
+    if sentinel is not None and sentinel != BUILDING:
         if sentinel != meaning_hash.hex().encode():
             return Stop(
                 f"the store holds states of another meaning ({sentinel.decode(errors='replace')[:16]}...) under this "

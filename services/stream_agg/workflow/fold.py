@@ -19,7 +19,7 @@ from services.stream_agg.domain.sources import (
     SourceVector,
     read_position,
 )
-from services.stream_agg.ports import Records, States, StateWrite
+from services.stream_agg.ports import Records, States, StatesLostError, StateWrite
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.kernel import StatePartition, StreamDecoder, state_key
@@ -179,10 +179,12 @@ class LogFold:
         missing = partition.missing(entities)
         if not missing:
             return
-        keys: list[str] = []
+        keys = [view.view.sentinel_key]
         for entity_id in missing:
             key = view.key(entity_id)
             keys += (key, key + ":b")
-        found = states.load(keys)
+        sentinel, *found = states.load(keys)
+        if sentinel is None:  # in one answer with the states: an absent one is then an empty one
+            raise StatesLostError(view=view.name)
         for place, entity_id in enumerate(missing):
             partition.load(entity_id, found[2 * place], found[2 * place + 1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import (
+    BUILDING,
     Begin,
     Rebuild,
     Stop,
@@ -34,6 +36,7 @@ from services.stream_agg.ports import (
     ProgressLog,
     Records,
     States,
+    StatesLostError,
     Store,
     Topics,
 )
@@ -51,6 +54,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 0.25
 _OUTSIDE = 1_000
+_CHECK_S = 1.0
+"""How often the sentinels are looked at while no state is loaded."""
 
 
 class LogStoppedError(SkewlessError):
@@ -139,6 +144,7 @@ class Session:
         self._outside = task.outside
         self._limits = task.limits
         self._run_id = secrets.randbits(63)
+        self._check_at = 0.0
         self._known: set[str] = set()
         self._catching_up: list[CatchUp] = []
         self._incomplete: dict[str, Mapping[int, int]] = {}
@@ -238,12 +244,15 @@ class Session:
         for view in self._task.wanted.without(self._known):
             name = storage_name(view)
             self._known.add(name)
-            decided = open_view(states.sentinel(view.sentinel_key), view.meaning_hash, list(self._begins.values()))
+            sentinel = states.sentinel(view.sentinel_key)
+            decided = open_view(sentinel, view.meaning_hash, list(self._begins.values()))
             if view.source.document != self._log.source.document:
                 decided = Stop(f"it declares the source {self._log.source.name} unlike the log's other views")
             if isinstance(decided, Stop):
                 self._stop_view(name, decided.reason)
                 continue
+            if sentinel is None:
+                states.set_sentinel(view.sentinel_key, BUILDING)
             fold = ViewFold(view, self._run_id)
             at_start = all(self._fold.positions[begin.partition] <= begin.start for begin in self._begins.values())
             if isinstance(decided, Rebuild) and not at_start:
@@ -297,6 +306,16 @@ class Session:
                 states.set_sentinel(fold.view.sentinel_key, fold.view.meaning_hash.hex().encode())
                 del self._incomplete[fold.name]
 
+    def _check_sentinels(self, states: States) -> None:
+        """Raises StatesLostError if the store has forgotten a view. Cached states would hide it."""
+        now = time.monotonic()
+        if now < self._check_at:
+            return
+        self._check_at = now + _CHECK_S
+        for fold in self._fold.views:
+            if states.sentinel(fold.view.sentinel_key) is None:
+                raise StatesLostError(view=fold.name)
+
     def _loop(self, reader: LogReader, states: States, committer: Committer) -> None:
         """Reads, folds, writes. After silence the next record is taken alone, so that it does not wait."""
         clock, limits, idle = self._outside.clock, self._limits, False
@@ -317,6 +336,7 @@ class Session:
                 self._fold.flush(touched, states)
                 self._complete(states)  # before anybody is told that the records are readable
                 self._account(touched, taken.ends, rows, refused, committer)
+            self._check_sentinels(states)
             self._take_up_views(states)
             self._adopt(states)
 

@@ -6,6 +6,7 @@ import pytest
 
 from services.stream_agg.domain.notes import Note, read_note, write_note
 from services.stream_agg.domain.opening import (
+    BUILDING,
     Begin,
     GoOn,
     PartitionFacts,
@@ -76,6 +77,7 @@ def test_a_view_goes_on_when_the_store_says_it_is_complete() -> None:
 
 def test_a_view_whose_mark_is_missing_is_rebuilt() -> None:
     assert open_view(None, HASH, [begin(FACTS)]) == Rebuild()
+    assert open_view(BUILDING, HASH, [begin(FACTS)]) == Rebuild()
 
 
 def test_a_view_is_not_rebuilt_from_a_log_that_has_lost_its_head() -> None:
