@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import redis
 
 import skewless as sk
 from skewless.bus import Bus
@@ -45,6 +46,7 @@ project = sk.Project("shop", sk.FeatureService("model", features=[spending, scal
 
 @dataclass
 class Shop:
+    mesh: LocalMesh
     store: Store
     bus: Bus
     sent: int = 0
@@ -81,7 +83,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         addresses: dict[str, Any] = {name: mesh.addresses[name] for name in services}
         with Store("shop", **addresses) as store:
             store.apply(project)
-            found = Shop(store, bus)
+            found = Shop(mesh, store, bus)
             deadline = time.monotonic() + 30
             while not _served(found):
                 assert time.monotonic() < deadline
@@ -170,6 +172,28 @@ def test_frames_without_numbers_or_rows(shop: Shop) -> None:
         "request_time": pa.array([], pa.timestamp("us", tz="UTC")),
     }
     assert shop.frame(**empty).num_rows == 0
+
+
+def test_a_store_that_forgets_is_found_out(shop: Shop) -> None:
+    shop.pay(1.0)
+    shop.mesh.restart("stream_agg")  # it has no state in memory now
+    with redis.Redis.from_url(shop.mesh.store_url) as store:
+        store.flushall()
+    lost = shop.ask()
+    assert lost.statuses[NAME] == (Status.REBUILDING,)
+    shop.pay(1.0)
+    deadline = time.monotonic() + 30
+    while (answer := shop.ask()).statuses[NAME] != (Status.PRESENT,):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.values[NAME] == (shop.sent,)
+    shop.wait(logged=True)
+    assert _in_served_log(shop, answer.request_id).outcomes == {answer.request_id: "EQUAL"}
+    asked = pa.table({"request_id": [lost.request_id, answer.request_id]})
+    frame = shop.store.get_historical_features(asked, SERVICE, knowledge="as_served", with_statuses=True)
+    assert frame[NAME].to_pylist() == [None, shop.sent]
+    assert frame[f"{NAME}__status"].to_pylist() == [Status.REBUILDING, Status.PRESENT]
+    assert frame["scaled:scaled"].to_pylist() == [None, answer.values["scaled:scaled"][0]]
 
 
 def test_runs_at_no_instant(shop: Shop) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.offline.domain.compare import NOT_ANSWERED
 from services.offline.domain.features import needed_views
 from services.offline.domain.instants import check_instant
 from services.offline.domain.rows import ARROW_TYPES, Column, Rows
@@ -67,7 +68,8 @@ class FrameMaker:
             text = f"row {places[order.index(None)]} of {wanted[order.index(None)]} was not served; rows count from 0"
             raise InvalidArgumentError([Violation("frame.row", text, "OUT_OF_RANGE")])
         self._check_logged(catalog, group)
-        answer = self.computer.compute(catalog, pins, group.rows, group.knowledge)
+        computed = self.computer.compute(catalog, pins, group.rows, group.knowledge)
+        answer = {pin: _as_answered(group, pin, column) for pin, column in computed.items()}
         picked = {pin: _take(column, pa.array(order, pa.int64())) for pin, column in answer.items()}
         return _with_features(frame, pins, picked, with_statuses=with_statuses)
 
@@ -157,6 +159,21 @@ def _akin(found: pa.DataType, kind: pa.DataType) -> bool:
 
 def _wrong_type(name: str, kind: pa.DataType, found: pa.Array) -> Violation:
     return Violation(f"frame.{name}", f"expected {kind}, got {found.type}; cast the column", "WRONG_TYPE")
+
+
+def _as_answered(group: Group, pin: Pin, computed: Column) -> Column:
+    """The column with no value where the server gave none because it could not know it."""
+    statuses: list[int | None] = []
+    for vector in group.vectors:
+        served = next((column.statuses for column in vector.columns if column.feature == pin.label), None)
+        statuses.extend([None] * vector.rows if served is None else map(int, served))
+    given = pa.array(statuses, pa.uint8())
+    unknown = pc.is_in(given, value_set=pa.array([int(status) for status in NOT_ANSWERED], pa.uint8()))
+    return Column(
+        pc.if_else(unknown, pa.scalar(None, computed.values.type), computed.values),
+        pc.if_else(unknown, given, computed.statuses),
+        pc.if_else(unknown, pa.scalar(None, pa.int64()), computed.event_times_us),
+    )
 
 
 def _take(column: Column, order: pa.Array) -> Column:

@@ -40,13 +40,13 @@ class Run:
 
 @dataclass
 class _Locks:
-    """One run at a time per view."""
+    """One at a time per view."""
 
     guard: threading.Lock = field(default_factory=threading.Lock)
     held: dict[bytes, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @contextmanager
-    def only(self, view: LatestView, *, wait: bool) -> Iterator[None]:
+    def only(self, view: LatestView, *, wait: bool = True) -> Iterator[None]:
         with self.guard:
             lock = self.held[view.meaning_hash]
         if not lock.acquire(blocking=wait):
@@ -66,7 +66,8 @@ class Materializer:
     runs: Runs
     transforms: Transforms
     online: OnlineRows
-    locks: _Locks = field(default_factory=_Locks)
+    running: _Locks = field(default_factory=_Locks)
+    syncing: _Locks = field(default_factory=_Locks)
 
     def materialize(self, project: str, ref: str, as_of_us: int) -> Run:
         """One run of the view. Raises BusyError while another is running."""
@@ -76,19 +77,19 @@ class Materializer:
         if not isinstance(view, LatestView) or not isinstance(view.source, BatchSource):
             text = f"{ref} is not a latest view over a batch source; streams are materialized as they come"
             raise InvalidArgumentError([Violation("view", text, "NOT_A_BATCH_VIEW")])
-        with self.locks.only(view, wait=False):
+        with self.running.only(view, wait=False):
             inputs = {name: self._input(catalog, project, name, as_of_us) for name in view.source.inputs}
             read = self.transforms.rows(view.source, inputs, as_of_us)
             rows = _stamped(view, view.source, read)
             current = rows.filter(pc.less_equal(rows["event_time_us"], as_of_us))
             run_seq = self.runs.last_run(view) + 1
             self.runs.publish(view, current, run_seq)
-            won = self._bring_online(view)
+            won = self.bring_online(view)
         return Run(run_seq, read.num_rows, current.num_rows, rows.num_rows - current.num_rows, won)
 
     def bring_online(self, view: LatestView) -> int:
         """Writes what is not online yet: after a crash, a lost store, or for a view that is new."""
-        with self.locks.only(view, wait=True):
+        with self.syncing.only(view):
             return self._bring_online(view)
 
     def is_online(self, view: LatestView) -> bool:
