@@ -31,7 +31,7 @@ from skewless.errors import UnknownFeatureError
 from skewless.types import from_micros
 
 SEED = 20_130_101
-SERVED_STEPS = 1_800
+SERVED_STEPS = 1_600
 BATCH_VIEWS = ("plane@1.0.0", "airport@1.0.0")
 WEEKLY_VIEW = "route_history@1.0.0"
 EXPLAINED = "origin_departures:dep_delay_1h"

@@ -1,6 +1,6 @@
 """The year, replayed: events are published in steps, and before some steps vectors are asked for.
 
-A step is 15 simulated minutes. At about 1,800 steps, drawn by a seed, the run waits until the aggregator has
+A step is 15 simulated minutes. At about 1,600 steps, drawn by a seed, the run waits until the aggregator has
 absorbed everything so far and then asks for a vector for every departure scheduled in the *next* step, each at
 its scheduled time. What happens between is not known to the server: real as-served knowledge.
 """

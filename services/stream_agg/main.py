@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
         commit_rows=settings.commit_rows,
         cache_bytes=settings.cache_mb << 20,
     )
-    follower = Follower(outside, limits, lambda topic: KafkaRekeyedLog(bus, topic))
+    follower = Follower(outside, limits, lambda topic, partitions: KafkaRekeyedLog(bus, topic, partitions))
     watcher = CatalogWatcher(settings.registry, follower.take)
 
     server = Server(settings.listen, threads=settings.calls)

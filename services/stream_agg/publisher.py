@@ -13,10 +13,13 @@ DEAD_LETTER_TOPIC = "skewless.dead-letter"
 
 
 class KafkaRekeyedLog:
-    """`RekeyedLog` as a topic; it is made with the first writer. Its records keep the times they are given."""
+    """`RekeyedLog` as a topic; it is made with the first writer. Its records keep the times they are given.
 
-    def __init__(self, bus: Bus, topic: str) -> None:
-        bus.ensure_topic(topic, append_time=False)
+    partitions: how many it gets when it is made.
+    """
+
+    def __init__(self, bus: Bus, topic: str, partitions: int) -> None:
+        bus.ensure_topic(topic, partitions=partitions, append_time=False)
         found = bus.topic(topic)
         assert found is not None  # noqa: S101 (it was just made)
         self.partitions = found.partitions

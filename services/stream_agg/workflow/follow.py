@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Follower:
     """Starts what the catalogue asks for, and stops all of it at the end. What runs is never taken away."""
 
-    def __init__(self, outside: Outside, limits: Limits, rekeyed: Callable[[str], RekeyedLog]) -> None:
+    def __init__(self, outside: Outside, limits: Limits, rekeyed: Callable[[str, int], RekeyedLog]) -> None:
         self._outside = outside
         self._limits = limits
         self._rekeyed = rekeyed

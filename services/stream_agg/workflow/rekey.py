@@ -42,7 +42,7 @@ class Rekeyer:
         self,
         input_log: InputLog,
         topics: Topics,
-        writer: Callable[[str], RekeyedLog],
+        writer: Callable[[str, int], RekeyedLog],
         board: Board,
         *,
         gather_s: float,
@@ -99,7 +99,7 @@ class Rekeyer:
             log.error("re-keying into %s is stopped: %s", self._log.name, begins.reason)
             self._stop.wait()
             return
-        writer = self._writer(self._log.name)
+        writer = self._writer(self._log.name, topic.partitions)
         reader: LogReader | None = None
         try:
             positions = {begin.partition: begin.position for begin in begins}
