@@ -18,7 +18,7 @@ from services.offline.domain.served_rows import row_of, table_of
 from skewless.bus import Bus, Committed, Part, Reader
 from skewless.codec.served import decode_served
 from skewless.errors import SkewlessError
-from skewless.lake import Lake, log_mark
+from skewless.lake import EPOCH, Lake, log_mark
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class ServedIngest:
         for part in read.parts:
             self._collect(part, rows)
             ends[part.partition] = part.offsets[-1] + 1
-        marks = {log_mark(1, partition): end for partition, end in ends.items()}
+        marks = {log_mark(EPOCH, partition): end for partition, end in ends.items()}
         for project, found in rows.items():
             self._append(project, found, marks)
         self._bus.commit(GROUP, TOPIC, {partition: Committed(end) for partition, end in ends.items()})
@@ -89,6 +89,6 @@ class ServedIngest:
     def _append(self, project: str, found: list[Mapping[str, Any]], marks: Mapping[str, int]) -> None:
         table = self._lake.served(project)
         have = table.marks(list(marks))
-        fresh = [row for row in found if row["offset"] >= have.get(log_mark(1, row["partition"]), 0)]
+        fresh = [row for row in found if row["offset"] >= have.get(log_mark(EPOCH, row["partition"]), 0)]
         if fresh:
             table.append(table_of(fresh), marks)

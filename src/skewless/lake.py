@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
+EPOCH: Final = 1
+"""The epoch of every input log: epochs are opened in the registry, which cannot do so yet."""
+
 COLUMN_PREFIX: Final = "c_"
 """Decoded source columns of an event log stand behind this."""
 FEATURE_PREFIX: Final = "f_"

@@ -12,10 +12,7 @@ import pyarrow.compute as pc
 from services.offline.domain.instants import clamp
 from services.offline.domain.rows import ARROW_TYPES
 from skewless.definitions.catalog import InputLog
-from skewless.lake import COLUMN_PREFIX, EVENT_COLUMNS, Lake, date_of, log_mark
-
-EPOCH: Final = 1
-"""Epochs are opened in the registry; until then every log is in its first."""
+from skewless.lake import COLUMN_PREFIX, EPOCH, EVENT_COLUMNS, Lake, date_of, log_mark
 
 _MOST_IDS: Final = 2_000
 """With more entities than this, reading all of them costs less than asking for each."""

@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.stream_agg.ports import Progress
-from skewless.lake import PROGRESS_COLUMNS, Lake, Table, date_of, dates_of, log_mark
-
-_EPOCH = 1
+from skewless.lake import EPOCH, PROGRESS_COLUMNS, Lake, Table, date_of, dates_of, log_mark
 
 
 class LakeEvents:
@@ -21,14 +19,14 @@ class LakeEvents:
         self._table: Table = lake.events(project, log)
 
     def logged(self, partitions: int) -> dict[int, int]:
-        names = {log_mark(_EPOCH, partition): partition for partition in range(partitions)}
+        names = {log_mark(EPOCH, partition): partition for partition in range(partitions)}
         return {names[name]: position for name, position in self._table.marks(list(names)).items()}
 
     def append(self, rows: Sequence[pa.RecordBatch], logged: Mapping[int, int]) -> None:
         table = pa.concat_tables([pa.Table.from_batches([batch]) for batch in rows], promote_options="default")
         times = pc.coalesce(table["event_time_us"], table["append_time_us"]).combine_chunks()
         dated = table.append_column(pa.field("date", pa.string(), nullable=False), dates_of(times))
-        self._table.append(dated, {log_mark(_EPOCH, partition): at for partition, at in logged.items()})
+        self._table.append(dated, {log_mark(EPOCH, partition): at for partition, at in logged.items()})
 
 
 class LakeProgress:

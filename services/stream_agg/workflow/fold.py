@@ -24,8 +24,8 @@ from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.kernel import StatePartition, StreamDecoder, state_key
 from skewless.kernel import StreamView as KernelView
+from skewless.lake import EPOCH
 
-EPOCH = 1
 DUPLICATE = "duplicate"
 NO_POSITION = "NO_SOURCE_POSITION"
 

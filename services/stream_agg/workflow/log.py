@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from services.stream_agg.ports import WrongPartitionError
 from services.stream_agg.workflow.board import LogState
-from services.stream_agg.workflow.fold import EPOCH, storage_name
+from services.stream_agg.workflow.fold import storage_name
 from services.stream_agg.workflow.session import (
     Limits,
     LogStoppedError,
@@ -21,6 +21,7 @@ from services.stream_agg.workflow.session import (
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.errors import SkewlessError
+from skewless.lake import EPOCH
 
 log = logging.getLogger(__name__)
 

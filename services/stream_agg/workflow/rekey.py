@@ -20,10 +20,10 @@ from services.stream_agg.domain.opening import Begin, Stop, TopicFacts, open_log
 from services.stream_agg.domain.sources import write_position
 from services.stream_agg.ports import LogReader, Records, RekeyedLog, Topics
 from services.stream_agg.workflow.board import Board, LogState
-from services.stream_agg.workflow.fold import EPOCH
 from skewless.definitions.catalog import InputLog
 from skewless.errors import SkewlessError
 from skewless.kernel import StreamDecoder, partition_of
+from skewless.lake import EPOCH
 
 log = logging.getLogger(__name__)
 

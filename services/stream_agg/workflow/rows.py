@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from services.stream_agg.domain.sources import Position
 from services.stream_agg.ports import Letter
-from services.stream_agg.workflow.fold import DUPLICATE, EPOCH, Decoded
+from services.stream_agg.workflow.fold import DUPLICATE, Decoded
 from skewless.definitions.catalog import InputLog
-from skewless.lake import EVENT_COLUMNS
+from skewless.lake import EPOCH, EVENT_COLUMNS
 
 COLUMNS = pa.schema([field for field in EVENT_COLUMNS if field.name != "date"])
 _DECODED = ("event_time_us", "entity_id", "verdict", "reason")

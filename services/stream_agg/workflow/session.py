@@ -43,12 +43,13 @@ from services.stream_agg.ports import (
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.catch_up import CatchUp
 from services.stream_agg.workflow.commit import Committer
-from services.stream_agg.workflow.fold import EPOCH, LogFold, ViewFold, storage_name
+from services.stream_agg.workflow.fold import LogFold, ViewFold, storage_name
 from services.stream_agg.workflow.rows import event_rows, letters
 from skewless.clock import Clock
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.errors import SkewlessError
+from skewless.lake import EPOCH
 
 log = logging.getLogger(__name__)
 
