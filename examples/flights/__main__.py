@@ -61,7 +61,7 @@ def run(directory: Path) -> dict[str, Any]:
             started = time.perf_counter()
             asked = demo.serve_year(store, publisher, flights, progress)
             streamed_s = time.perf_counter() - started
-            replayed = demo.replay(store, len(asked.request_ids), progress)
+            replayed = demo.replay(store, asked, progress)
             model, training_s, skewed = demo.learn(store, asked, progress)
             explained = demo.explain(store, asked)
             counts = demo.records(store)

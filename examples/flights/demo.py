@@ -27,7 +27,7 @@ from examples.flights.publish import TOPICS, Publisher
 from examples.flights.year import publish_step, step_count, steps
 from skewless.client import Store
 from skewless.client.results import Replay
-from skewless.errors import UnknownFeatureError
+from skewless.errors import UnknownFeatureError, UnknownRequestIdError
 from skewless.types import from_micros
 
 SEED = 20_130_101
@@ -42,7 +42,7 @@ SETTINGS = {
     "SKEWLESS_COMMIT_MS": "5000",
     "SKEWLESS_FLUSH_MS": "3",
     "SKEWLESS_REPLAY_SHARE": "0.1",
-    "SKEWLESS_REPLAY_INTERVAL_MS": "10000",
+    "SKEWLESS_REPLAY_INTERVAL_MS": "60000",
 }
 """A year in minutes: states are written sooner, since the run waits for them; commits are larger and rarer; and the
 validator replays a sample on the way, since the run itself replays every vector at its end."""
@@ -154,15 +154,19 @@ def _ask(store: Store, flight: Event, asked: Asked) -> None:
         asked.keys[name].append(cell)
 
 
-def replay(store: Store, expected: int, progress: Progress) -> Replay:
-    """Has every served vector computed again; waits until the served log has all of them."""
-    task = progress.add_task("replaying what was served", total=expected)
-    deadline = time.monotonic() + 120
+def replay(store: Store, asked: Asked, progress: Progress) -> Replay:
+    """Has every served vector computed again, as soon as the served log has the last ones."""
+    task = progress.add_task("replaying what was served", total=len(asked.request_ids))
+    deadline = time.monotonic() + 60
     while True:
-        found = store.replay(on_progress=lambda so_far: progress.update(task, completed=so_far.replayed))
-        if found.replayed >= expected or time.monotonic() > deadline:
-            return found
-        time.sleep(0.5)
+        try:
+            store.replay(asked.request_ids[-100:])
+            break
+        except UnknownRequestIdError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    return store.replay(on_progress=lambda so_far: progress.update(task, completed=so_far.replayed))
 
 
 def learn(store: Store, asked: Asked, progress: Progress) -> tuple[train.Model, float, dict[str, int]]:

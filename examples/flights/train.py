@@ -37,7 +37,7 @@ def train(frame: pa.Table, features: list[str], *, seed: int) -> Model:
     early = pc.less(labelled["request_time"].cast(pa.int64()), SPLIT_US)
     before, after = labelled.filter(early), labelled.filter(pc.invert(early))
     classifier = HistGradientBoostingClassifier(
-        max_iter=100, learning_rate=0.1, l2_regularization=1.0, random_state=seed
+        max_iter=80, learning_rate=0.1, l2_regularization=1.0, random_state=seed
     )
     classifier.fit(_matrix(before, features), _labels(before))
     scores = classifier.predict_proba(_matrix(after, features))[:, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -12,6 +13,9 @@ from skewless.api.types.v1 import value_pb2
 from skewless.codec.values import column_from_proto, type_of_value, value_from_proto
 from skewless.served import Prediction, ServedColumn, ServedVector
 from skewless.types import Cell, Status, ValueType
+
+
+_STATUSES: Final = {int(status): status for status in Status}
 
 
 def decode_served(record: bytes) -> ServedVector | Prediction:
@@ -56,7 +60,7 @@ def _column(name: str, column: online_pb2.FeatureColumn) -> ServedColumn:
     return ServedColumn(
         feature=name,
         values=[value_from_proto(value) for value in column.values],
-        statuses=[Status(status) for status in column.statuses],
+        statuses=[_STATUSES[status] for status in column.statuses],
         event_times_us=[time or None for time in column.event_times_us],
     )
 
