@@ -14,7 +14,6 @@ from skewless.codec.values import column_from_proto, type_of_value, value_from_p
 from skewless.served import Prediction, ServedColumn, ServedVector
 from skewless.types import Cell, Status, ValueType
 
-
 _STATUSES: Final = {int(status): status for status in Status}
 
 
