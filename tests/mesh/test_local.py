@@ -1,5 +1,6 @@
 """The embedded stack keeps data, keeps ports, leaves nothing running, and says clearly what is wrong."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from skewless.local import BROKER, STORE, LocalError, LocalMesh
+from skewless.local import BROKER, STORE, LocalError, LocalMesh, PortTakenError
 from skewless.local.process import Part, PartProcess
 
 
@@ -31,6 +32,17 @@ def gone_within(pids: list[int], seconds: float) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def processes_in(directory: Path) -> list[int]:
+    """The processes that work in a directory, as every part of its mesh does."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink() == directory and running(int(process.name)):
+                    found.append(int(process.name))
+    return found
 
 
 def test_the_store_keeps_its_data_and_its_port_through_a_kill(tmp_path: Path) -> None:
@@ -77,8 +89,31 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(LocalError, match=f"broker cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(
+            PortTakenError, match=rf"broker cannot listen on 127.0.0.1:{port}: \S+ \(pid {os.getpid()}\)"
+        ):
             LocalMesh(tmp_path, services=(), ports={BROKER: port}).start()
+    assert processes_in(tmp_path) == []
+
+
+def test_of_parts_that_start_together_the_one_that_fails_is_named_and_none_is_left(tmp_path: Path) -> None:
+    mesh = LocalMesh(tmp_path, services=("registry", "stream_agg"), environ={"SKEWLESS_CACHE_MB": "much"})
+    with pytest.raises(LocalError, match=r"(?s)stream_agg ended at its start with exit code 2; .*SKEWLESS_CACHE_MB"):
+        mesh.start()
+    assert processes_in(tmp_path) == []
+
+
+def test_services_find_one_another_whichever_is_ready_first(tmp_path: Path) -> None:
+    with LocalMesh(tmp_path, services=("registry", "online")) as mesh:
+        ports = {name: address.rpartition(":")[2] for name, address in mesh.addresses.items()}
+        assert len(set(ports.values())) == 4
+        assert processes_in(tmp_path)
+        environ = Path(f"/proc/{mesh.pid('online')}/environ").read_bytes().decode().split("\0")
+        assert f"SKEWLESS_REGISTRY=127.0.0.1:{ports['registry']}" in environ
+        before = mesh.addresses
+        mesh.stop()
+        mesh.start()
+        assert mesh.addresses == before
 
 
 def test_a_second_mesh_in_the_directory_is_refused(tmp_path: Path) -> None:
@@ -88,14 +123,14 @@ def test_a_second_mesh_in_the_directory_is_refused(tmp_path: Path) -> None:
 
 def test_a_part_that_ends_at_its_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
     part = Part("broken", lambda _port: [sys.executable, "-c", "raise SystemExit('no luck')"], lambda _port: None)
-    process = PartProcess(part, port=0, environ=dict(os.environ), cwd=tmp_path, log=tmp_path / "broken.log")
+    process = PartProcess(part, environ=dict(os.environ), cwd=tmp_path, log=tmp_path / "broken.log")
     with pytest.raises(LocalError, match=r"(?s)broken ended at its start with exit code 1; .*no luck"):
         process.start()
 
 
 def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     part = Part("absent", lambda _port: ["/nowhere/absent"], lambda _port: None)
-    process = PartProcess(part, port=0, environ=dict(os.environ), cwd=tmp_path, log=tmp_path / "absent.log")
+    process = PartProcess(part, environ=dict(os.environ), cwd=tmp_path, log=tmp_path / "absent.log")
     with pytest.raises(LocalError, match="No such file"):
         process.start()
 

@@ -5,11 +5,12 @@
         mesh.kill("stream_agg")         # as a crash would
         mesh.restart("stream_agg")      # on the same port, with the same data
 
-Parts start in the order in which they depend on one another and stop in the opposite order. When the
-process that holds the mesh ends, in whatever way, the kernel of the machine ends every part.
+Store and broker start first, then all services at once; they stop the other way round. When the process
+that holds the mesh ends, in whatever way, the kernel of the machine ends every part.
 """
 
 from skewless.local.mesh import BROKER, STORE, LocalMesh
-from skewless.local.process import LocalError, Part
+from skewless.local.ports import LocalError, PortTakenError
+from skewless.local.process import Part
 
-__all__ = ["BROKER", "STORE", "LocalError", "LocalMesh", "Part"]
+__all__ = ["BROKER", "STORE", "LocalError", "LocalMesh", "Part", "PortTakenError"]

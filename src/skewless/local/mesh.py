@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from skewless.local.process import LOOPBACK, LocalError, Part, PartProcess
+from skewless.local.ports import LOOPBACK, LocalError, free_port, refuse_taken
+from skewless.local.process import Part, PartProcess, wait_until_ready
 
 STORE: Final = "store"
 BROKER: Final = "broker"
 SERVICES: Final = ("registry", "stream_agg", "online", "offline", "validator")
-"""In the order in which they are started."""
 _INFRASTRUCTURE: Final = (STORE, BROKER)
 _BROKER_PROGRAM: Final = "skewless-broker"
 
@@ -30,7 +30,7 @@ class LocalMesh:
         its parts.
     services: which services to start, of ``registry``, ``stream_agg``, ``online``, ``offline``,
         ``validator``.
-    ports: fixed ports by part name; the others are free ones.
+    ports: fixed ports by part name; for the others, and for 0, free ones are chosen at the first start.
     environ: variables for all services on top of what the mesh sets, e.g. ``SKEWLESS_FLUSH_MS``.
 
     Use it as a context manager, or call `start` and `stop`.
@@ -80,24 +80,36 @@ class LocalMesh:
         return self._part(name).pid
 
     def start(self) -> Self:
-        """Starts every part and waits until each is ready. Raises LocalError; nothing is left running then."""
+        """Starts store and broker, then all services at once, and waits until each is ready.
+
+        Raises LocalError about the first part that fails; nothing is left running then.
+        """
         if self._lock is not None:
             raise LocalError(f"the mesh in {self.data_dir} runs already")
         for directory in ("logs", "run", "store", "broker", "lake"):
             (self.data_dir / directory).mkdir(parents=True, exist_ok=True)
         self._own_directory()
         try:
-            for name in self._names:
-                self._start(name)
+            self._ports = {name: self._ports.get(name) or free_port() for name in self._names}
+            for name, port in self._ports.items():
+                refuse_taken(name, port)
+            for stage in self._stages:
+                for name in stage:
+                    self._make(name).begin()
+                wait_until_ready(self._parts[name] for name in stage)
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
-        """Stops every part in order; data stay."""
-        for part in reversed(self._parts.values()):
-            part.stop()
+        """Stops all services, then broker and store; data stay."""
+        for stage in reversed(self._stages):
+            parts = [self._parts[name] for name in stage if name in self._parts]
+            for part in parts:
+                part.ask_to_stop()
+            for part in parts:
+                part.stop()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -148,20 +160,22 @@ class LocalMesh:
         except KeyError:
             raise LocalError(f"no part {name!r} has been started; parts: {', '.join(self._parts)}") from None
 
-    def _start(self, name: str) -> None:
-        part = self._parts.get(name)
-        if part is None:
+    @property
+    def _stages(self) -> tuple[tuple[str, ...], ...]:
+        """Parts that start together: services find one another, but cannot do without a store and a broker."""
+        return _INFRASTRUCTURE, tuple(name for name in self._names if name not in _INFRASTRUCTURE)
+
+    def _make(self, name: str) -> PartProcess:
+        if name not in self._parts:
             makers = {STORE: self._store, BROKER: self._broker}
-            made = makers[name]() if name in makers else self._service(name)
-            part = PartProcess(
-                made,
-                port=self._ports.get(name, 0),
+            self._parts[name] = PartProcess(
+                makers[name]() if name in makers else self._service(name),
+                port=self._ports[name],
                 environ=self._environ(),
                 cwd=self.data_dir,
                 log=self.log(name),
             )
-            self._parts[name] = part
-        part.start()
+        return self._parts[name]
 
     def _environ(self) -> dict[str, str]:
         """What every part gets: this process's environment without its own Skewless settings."""
@@ -182,7 +196,7 @@ class LocalMesh:
                 *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
             ]
 
-        return Part(STORE, command, _store_ready, chooses_port=False)
+        return Part(STORE, command, _store_ready)
 
     def _broker(self) -> Part:
         ready = self._ready_file(BROKER)
@@ -203,6 +217,7 @@ class LocalMesh:
             return [sys.executable, "-m", f"services.{name}.main"]
 
         def environ(port: int) -> dict[str, str]:
+            peers = [peer for peer in SERVICES if peer in self._ports]
             return {
                 "SKEWLESS_LISTEN": f"{LOOPBACK}:{port}",
                 "SKEWLESS_READY_FILE": str(ready),
@@ -210,7 +225,7 @@ class LocalMesh:
                 "SKEWLESS_STORE_URL": self.store_url,
                 "SKEWLESS_BROKER": self.addresses[BROKER],
                 "SKEWLESS_LAKE": str(self.lake),
-                **{f"SKEWLESS_{peer.upper()}": self.addresses[peer] for peer in SERVICES if peer in self.addresses},
+                **{f"SKEWLESS_{peer.upper()}": f"{LOOPBACK}:{self._ports[peer]}" for peer in peers},
                 **self._extra,
             }
 

@@ -21,7 +21,7 @@ from skewless.api.validator.v1 import validator_service_pb2 as pb
 from skewless.api.validator.v1 import validator_service_pb2_grpc as stubs
 from skewless.bus import Bus
 from skewless.local import BROKER, LocalMesh
-from skewless.local.process import free_port
+from skewless.local.ports import free_port
 from skewless.rpc.server import Server
 from tests.unit.validator.served import record
 
