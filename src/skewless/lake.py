@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 EPOCH: Final = 1
@@ -70,6 +70,17 @@ PROGRESS_COLUMNS: Final = pa.schema(
     ]
 )
 """When which position of an input log became readable online, per view."""
+
+
+Condition: TypeAlias = (
+    tuple[str, Literal["=", "<", "<=", ">", ">="], str | int]
+    | tuple[str, Literal["in"], Sequence[str]]
+    | tuple[str, Literal["is not"], None]
+)
+"""Column, operator, value. A null fulfils none."""
+
+_MOST_LISTED: Final = 2_000
+"""A longer list of values costs less when it is looked up in what was read."""
 
 
 def date_of(time_us: int) -> str:
@@ -158,27 +169,64 @@ class Table:
         columns: Sequence[str],
         *,
         dates: tuple[str, str] | None = None,
-        where: pc.Expression | None = None,
+        where: Sequence[Condition] = (),
     ) -> pa.Table | None:
         """The rows, in no order; None if the table is not there yet.
 
         columns: those wanted; one that the table does not have (yet) is left out.
         dates: only partitions from the first to the second, both included.
-        where: only rows for which this holds.
+        where: only rows for which all of these hold. Files that cannot have such rows are not opened.
         """
         table = self._open()
         if table is None:
             return None
-        condition: Any = where
+        schema = pa.schema(table.schema().to_arrow())
+        conditions = list(where)
         if dates is not None:
-            span = (pc.field("date") >= dates[0]) & (pc.field("date") <= dates[1])
-            condition = span if condition is None else span & condition
-        dataset = table.to_pyarrow_dataset()
-        have = set(dataset.schema.names)
-        return dataset.to_table(columns=[name for name in columns if name in have], filter=condition)
+            conditions += [("date", ">=", dates[0]), ("date", "<=", dates[1])]
+        looked_up = [(name, value) for name, _, value in where if _is_long(value)]
+        wanted = [name for name in columns if name in schema.names]
+        found = _selected(table, schema, {*wanted, *(name for name, _ in looked_up)}, conditions)
+        for name, values in looked_up:
+            found = found.filter(pc.is_in(found[name], value_set=pa.array(values, schema.field(name).type)))
+        return found.select(wanted)
 
     def _open(self) -> DeltaTable | None:
         try:
             return DeltaTable(self.uri, storage_options=self.options)
         except TableNotFoundError:
             return None
+
+
+def _selected(table: DeltaTable, schema: pa.Schema, names: set[str], conditions: Sequence[Condition]) -> pa.Table:
+    fields = [field for field in schema if field.name in names]
+    listed = ", ".join(_quoted(field.name) for field in fields) or "1"
+    query = f"SELECT {listed} FROM rows"  # noqa: S608 (names are quoted, values are literals)
+    if conditions:
+        query += " WHERE " + " AND ".join(_sql(*condition) for condition in conditions)
+    reader = QueryBuilder().register("rows", table).execute(query)
+    found = pa.RecordBatchReader.from_stream(reader).read_all()
+    return found.cast(pa.schema(fields)) if fields else found
+
+
+def _sql(name: str, operator: str, value: str | int | Sequence[str] | None) -> str:
+    column = _quoted(name)
+    if value is None:
+        return f"{column} IS NOT NULL"
+    if isinstance(value, str | int):
+        return f"{column} {operator} {_literal(value)}"
+    if _is_long(value):
+        return f"{column} BETWEEN {_literal(min(value))} AND {_literal(max(value))}"
+    return f"{column} IN ({', '.join(map(_literal, value))})" if value else "FALSE"
+
+
+def _is_long(value: str | int | Sequence[str] | None) -> bool:
+    return not isinstance(value, str | int | None) and len(value) > _MOST_LISTED
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: str | int) -> str:
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pytest
 
-from skewless.lake import Lake, date_of, dates_of, log_mark
+from skewless.lake import Condition, Lake, date_of, dates_of, log_mark
 
 
 def test_dates_are_days_in_utc_also_before_1970() -> None:
@@ -27,6 +27,55 @@ def test_marks_move_with_their_rows_and_columns_may_come_later(tmp_path: Path) -
     found = table.read(["n", "more", "never"])
     assert found is not None
     assert sorted(found.to_pylist(), key=lambda row: row["n"]) == [{"n": 1, "more": None}, {"n": 2, "more": "x"}]
-    some = table.read(["n"], dates=("2013-01-02", "9999"), where=pc.field("n") > 0)
+    some = table.read(["n"], dates=("2013-01-02", "9999"), where=[("n", ">", 0)])
     assert some is not None
     assert some["n"].to_pylist() == [2]
+
+
+DAYS = [f"2013-01-{day:02}" for day in range(1, 11)]
+
+
+@pytest.mark.parametrize(
+    ("dates", "where"),
+    [
+        (("2013-01-04", "2013-01-05"), []),
+        (None, [("n", ">=", 30), ("n", "<", 50)]),
+        (None, [("text", "in", ["it's 3", "it's 4", '"']), ("text", "is not", None)]),
+        (("2013-01-04", "2013-01-04"), [("text", "in", ["it's 3", *(f"{n}" for n in range(5_000))])]),
+    ],
+)
+def test_files_that_cannot_have_the_rows_are_not_opened(
+    dates: tuple[str, str] | None, where: list[Condition], tmp_path: Path
+) -> None:
+    table = Lake(str(tmp_path)).events("p", "topic")
+    for day, date in enumerate(DAYS):
+        cells = {"n": [10 * day, 10 * day + 9], "text": [f"it's {day}", None], "date": [date, date]}
+        table.append(pa.table(cells), {})
+
+    def read() -> list[dict[str, object]]:
+        found = table.read(["text", "n"], dates=dates, where=where)
+        assert found is not None
+        rows: list[dict[str, object]] = found.sort_by("n").to_pylist()
+        return rows
+
+    days = (3,) if dates and dates[0] == dates[1] else (3, 4)
+    expected = [{"text": text, "n": 10 * day + n} for day in days for text, n in ((f"it's {day}", 0), (None, 9))]
+    if where and where[0][0] == "text":
+        expected = [row for row in expected if row["text"]]
+    assert read() == expected
+    kept = {f"date={DAYS[day]}" for day in days}
+    spoilt = [path for path in tmp_path.rglob("*.parquet") if path.parent.name not in kept]
+    for path in spoilt:
+        path.write_bytes(b"no parquet")
+    assert len(spoilt) == len(DAYS) - len(days)
+    assert read() == expected
+
+
+def test_conditions_that_nothing_fulfils_give_no_rows_but_the_columns(tmp_path: Path) -> None:
+    table = Lake(str(tmp_path)).events("p", "topic")
+    table.append(pa.table({"n": [1], "text": ["a"], "date": ["2013-01-01"]}), {})
+    nothing: list[Condition] = [("text", "in", []), ("n", ">", 1), ("text", "=", "' OR 1 = 1 --")]
+    for condition in nothing:
+        found = table.read(["n", "text"], where=[condition])
+        assert found is not None
+        assert (found.num_rows, found.schema.types) == (0, [pa.int64(), pa.string()])

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from services.offline.domain.instants import clamp
 from services.offline.domain.rows import ARROW_TYPES
 from skewless.definitions.catalog import InputLog
-from skewless.lake import COLUMN_PREFIX, EPOCH, EVENT_COLUMNS, Lake, date_of, log_mark
+from skewless.lake import COLUMN_PREFIX, EPOCH, EVENT_COLUMNS, Condition, Lake, date_of, log_mark
 
 _MOST_IDS: Final = 2_000
 """With more entities than this, reading all of them costs less than asking for each."""
@@ -35,15 +34,15 @@ class DeltaEvents:
         keyed: bool = True,
     ) -> pa.Table:
         """As `services.offline.ports.EventLogs.events`."""
-        where = pc.field("verdict") == "accepted"
+        where: list[Condition] = [("verdict", "=", "accepted")]
         if keyed:
-            where &= pc.field("entity_id").is_valid()
+            where.append(("entity_id", "is not", None))
         if from_us is not None:
-            where &= pc.field("event_time_us") >= clamp(from_us)
+            where.append(("event_time_us", ">=", clamp(from_us)))
         if until_us is not None:
-            where &= pc.field("event_time_us") < until_us
+            where.append(("event_time_us", "<", until_us))
         if entity_ids is not None and len(entity_ids) <= _MOST_IDS:
-            where &= pc.field("entity_id").isin(pa.array(entity_ids, pa.string()))
+            where.append(("entity_id", "in", entity_ids))
         dates = (
             "0000" if from_us is None else date_of(clamp(from_us)),
             "9999" if until_us is None else date_of(clamp(until_us)),

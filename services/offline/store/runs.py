@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from skewless.definitions.meanings import LatestView
 from skewless.lake import FEATURE_PREFIX, Lake, Table, dates_of
@@ -46,7 +45,7 @@ class DeltaRuns:
     def rows(self, view: LatestView, *, after_run: int = 0) -> pa.Table:
         """As `services.offline.ports.Runs.rows`."""
         schema = row_schema(view)
-        found = self._table(view).read(schema.names, where=pc.field("run_seq") > after_run)
+        found = self._table(view).read(schema.names, where=[("run_seq", ">", after_run)])
         return schema.empty_table() if found is None else found.select(schema.names).cast(schema)
 
     def last_run(self, view: LatestView) -> int:

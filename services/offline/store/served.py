@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from skewless.codec.served import decode_served
-from skewless.lake import Lake
+from skewless.lake import Condition, Lake
 from skewless.served import Prediction, ServedVector
 
 
@@ -23,24 +20,24 @@ class DeltaServed:
         self, project: str, *, request_ids: Sequence[str], from_us: int | None, until_us: int | None
     ) -> Iterator[ServedVector]:
         """As `services.offline.ports.ServedLog.vectors`."""
-        where = pc.field("kind") == "vector"
+        where: list[Condition] = [("kind", "=", "vector")]
         if request_ids:
-            where &= pc.field("request_id").isin(pa.array(request_ids, pa.string()))
+            where.append(("request_id", "in", request_ids))
         if from_us is not None:
-            where &= pc.field("at_us") >= from_us
+            where.append(("at_us", ">=", from_us))
         if until_us is not None:
-            where &= pc.field("at_us") < until_us
+            where.append(("at_us", "<", until_us))
         for record in self._records(project, where):
             if isinstance(record, ServedVector):
                 yield record
 
     def predictions(self, project: str, request_id: str) -> Sequence[Prediction]:
         """As `services.offline.ports.ServedLog.predictions`."""
-        where = (pc.field("kind") == "prediction") & (pc.field("request_id") == request_id)
+        where: list[Condition] = [("kind", "=", "prediction"), ("request_id", "=", request_id)]
         found = [record for record in self._records(project, where) if isinstance(record, Prediction)]
         return sorted(found, key=lambda prediction: prediction.predicted_at_us)
 
-    def _records(self, project: str, where: pc.Expression) -> Iterator[ServedVector | Prediction]:
+    def _records(self, project: str, where: Sequence[Condition]) -> Iterator[ServedVector | Prediction]:
         rows = self.lake.served(project).read(["request_id", "record"], where=where)
         if rows is None:
             return
