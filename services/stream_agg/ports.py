@@ -77,12 +77,24 @@ class DeadLetters(Protocol):
         """Whether all are stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class RekeyedRecord:
+    """A record on its way into a re-keyed log. source: its position in the source, as a header's value."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    source: bytes
+    time_us: int
+
+
 class RekeyedLog(Protocol):
     """Writes one re-keyed log, in order; nothing behind a refused record is stored."""
 
     partitions: int
 
-    def send(self, partition: int, *, key: bytes | None, value: bytes | None, source: bytes, time_us: int) -> None: ...
+    def send(self, records: Sequence[RekeyedRecord]) -> None:
+        """Queues records."""
 
     def flush(self, timeout_s: float) -> bool:
         """Whether all records are stored. Raises if one was refused."""
@@ -166,8 +178,8 @@ class EventLog(Protocol):
     def logged(self, partitions: int) -> dict[int, int]:
         """Per partition, the offset below which every row is there; a partition without rows is absent."""
 
-    def append(self, rows: Sequence[Any], logged: Mapping[int, int]) -> None:
-        """Appends Arrow batches of rows and these offsets in one commit."""
+    def append(self, rows: Any, logged: Mapping[int, int]) -> None:
+        """Appends an Arrow table of rows and these offsets in one commit."""
 
 
 @dataclass(frozen=True, slots=True)

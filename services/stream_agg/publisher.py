@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.stream_agg.domain.sources import SOURCE_HEADER
-from services.stream_agg.ports import Letter
+from services.stream_agg.ports import Letter, RekeyedRecord
 from skewless.bus import Bus, Sender
 
 DEAD_LETTER_TOPIC = "skewless.dead-letter"
@@ -27,10 +27,18 @@ class KafkaRekeyedLog:
         self._ends: dict[int, int] = {}
         self._sender: Sender = bus.sender(on_sent=self._stored)
 
-    def send(self, partition: int, *, key: bytes | None, value: bytes | None, source: bytes, time_us: int) -> None:
-        self._sender.send(
-            self._topic, value, key=key, partition=partition, headers={SOURCE_HEADER: source}, time_us=time_us
-        )
+    def send(self, records: Sequence[RekeyedRecord]) -> None:
+        last = {record.partition: place for place, record in enumerate(records)}
+        for place, record in enumerate(records):
+            self._sender.send(
+                self._topic,
+                record.value,
+                key=record.key,
+                partition=record.partition,
+                headers={SOURCE_HEADER: record.source},
+                time_us=record.time_us,
+                told=last[record.partition] == place,
+            )
 
     def flush(self, timeout_s: float) -> bool:
         return self._sender.flush(timeout_s)

@@ -100,6 +100,27 @@ def test_a_record_that_is_too_large_ends_the_sender(bus: Bus) -> None:
             sender.send("small", b"x")
 
 
+def test_a_refusal_is_heard_of_by_the_one_record_that_is_told_of(bus: Bus) -> None:
+    bus.ensure_topic("narrow", partitions=1)
+    with bus.sender() as sender:
+        for n in range(10):
+            sender.send("narrow", b"%d" % n, partition=1, told=n == 9)  # there is only partition 0
+        with pytest.raises(BusError):
+            sender.flush(20)
+        with pytest.raises(BusError):
+            sender.send("narrow", b"y", partition=0)
+
+
+def test_of_records_that_are_not_told_of_the_last_one_speaks(bus: Bus) -> None:
+    bus.ensure_topic("told", partitions=1)
+    stored: list[int] = []
+    with bus.sender(on_sent=lambda _topic, _partition, offset: stored.append(offset)) as sender:
+        for n in range(200):
+            sender.send("told", b"%d" % n, told=n == 199)
+        assert sender.flush(20)
+    assert stored == [199]
+
+
 def test_a_broker_that_is_away_is_named() -> None:
     away = Bus("127.0.0.1:1", timeout_s=1)
     with pytest.raises(BusError, match=r"127\.0\.0\.1:1"):

@@ -2,46 +2,23 @@
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from services.stream_agg.domain.sources import SOURCE_HEADER
 from services.stream_agg.ports import Progress
 from services.stream_agg.store.lake import LakeEvents, LakeProgress
 from services.stream_agg.workflow.fold import Decoded
 from services.stream_agg.workflow.rows import event_rows, letters
-from skewless.bus import Part
-from skewless.definitions.catalog import InputLog
-from skewless.definitions.meanings import Column, Entity, Key, StreamSource
 from skewless.lake import Lake
-from skewless.types import ValueType
+from tests.decoded import decoded, input_log, payload
 
 DAY = 86_400_000_000
-ENTITY = Entity("p", "user", (Key("user", ValueType.STRING),))
-SOURCE = StreamSource("p", "src", "log", "json", ("user",), (Column("x", ValueType.INT64),), "event_time", 0, b"{}")
-LOG = InputLog("p", "log", False, SOURCE, ENTITY, ())
+LOG = input_log(direct=False)
 
 
-def decoded() -> Decoded:
+def five() -> Decoded:
     """Five records: accepted, malformed, a repetition, too far ahead, accepted."""
-    records = Part(3)
-    for n in range(5):
-        records.offsets.append(10 + n)
-        records.keys.append(b"k%d" % n)
-        records.values.append(b"v%d" % n)
-        records.times_us.append(5 * DAY)
-        records.headers.append({SOURCE_HEADER: b"1/0/%d" % n})
-    batch = pa.record_batch(
-        {
-            "verdict": ["accepted", "malformed", "too_far_future", "accepted"],
-            "reason": [None, "NOT_JSON", "TOO_FAR_FUTURE", None],
-            "detail": [None, "no JSON", "too far", None],
-            "event_time_us": pa.array([DAY, None, 9 * DAY, 2 * DAY], pa.int64()),
-            "entity_id": ["s.a", None, None, None],
-            "c_x": pa.array([1, None, None, 4], pa.int64()),
-        }
-    )
-    return Decoded(records, [0, 1, 3, 4], batch, [(0, 0), (0, 1), (0, 3), (0, 4)], [(2, (0, 2), "duplicate", None)])
+    payloads = [payload("a", DAY, 1), b"v1", b"v2", payload("a", 9 * DAY, 3), payload(None, 2 * DAY, 4)]
+    return decoded(3, 10, payloads, append_us=5 * DAY, repeated=[2])
 
 
 def read(lake: Lake) -> dict[int, tuple[str, str, int | None, bytes]]:
@@ -54,22 +31,22 @@ def test_rows_keep_bytes_verdicts_and_cells_and_are_dated_by_their_event(tmp_pat
     lake = Lake(str(tmp_path))
     log = LakeEvents(lake, "p", "log")
     assert log.logged(4) == {}
-    log.append(event_rows(decoded(), 0), {3: 15})
+    log.append(event_rows([five()], {}), {3: 15})
     assert log.logged(4) == {3: 15}
     assert read(lake) == {
-        10: ("accepted", "1970-01-02", 1, b"v0"),
+        10: ("accepted", "1970-01-02", 1, payload("a", DAY, 1)),
         11: ("malformed", "1970-01-06", None, b"v1"),
         12: ("duplicate", "1970-01-06", None, b"v2"),
-        13: ("too_far_future", "1970-01-10", None, b"v3"),
-        14: ("accepted", "1970-01-03", 4, b"v4"),
+        13: ("too_far_future", "1970-01-10", None, payload("a", 9 * DAY, 3)),
+        14: ("accepted", "1970-01-03", 4, payload(None, 2 * DAY, 4)),
     }
 
 
 @pytest.mark.parametrize("logged", range(10, 16))
 def test_rows_that_are_logged_already_are_left_out(tmp_path: Path, logged: int) -> None:
-    rows = event_rows(decoded(), logged)
+    rows = event_rows([five()], {3: logged})
     if logged == 15:
-        assert rows == []
+        assert rows is None
         return
     lake = Lake(str(tmp_path))
     LakeEvents(lake, "p", "log").append(rows, {3: 15})
@@ -77,14 +54,14 @@ def test_rows_that_are_logged_already_are_left_out(tmp_path: Path, logged: int) 
 
 
 def test_refused_records_become_letters_and_repetitions_do_not() -> None:
-    found = list(letters(LOG, decoded(), 0))
+    found = list(letters(LOG, five(), 0))
     assert [(letter.value, letter.headers["skewless-reason"]) for letter in found] == [
-        (b"v1", b"NOT_JSON"),
-        (b"v3", b"TOO_FAR_FUTURE"),
+        (b"v1", b"MALFORMED_JSON"),
+        (payload("a", 9 * DAY, 3), b"TOO_FAR_FUTURE"),
     ]
     assert found[0].headers["skewless-position"] == b"1/0/1"
     assert found[0].headers["skewless-log"] == b"log/1/3/11"
-    assert [letter.value for letter in letters(LOG, decoded(), 12)] == [b"v3"]
+    assert [letter.value for letter in letters(LOG, five(), 12)] == [payload("a", 9 * DAY, 3)]
 
 
 def test_progress_is_remembered(tmp_path: Path) -> None:

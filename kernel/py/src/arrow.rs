@@ -17,7 +17,7 @@ const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
 
 /// A record batch that `pyarrow.record_batch(...)`, polars and others take over without copying.
-#[pyclass(frozen, module = "skewless_kernel")]
+#[pyclass(frozen, subclass, module = "skewless_kernel")]
 pub(crate) struct ArrowBatch(pub(crate) RecordBatch);
 
 #[pymethods]
@@ -51,6 +51,9 @@ impl ArrowBatch {
 
 /// The one batch of an object with `__arrow_c_array__`.
 pub(crate) fn one_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    if let Ok(own) = object.cast::<ArrowBatch>() {
+        return Ok(own.get().0.clone());
+    }
     let array = import(
         object,
         "expected one Arrow record batch (an object with __arrow_c_array__)",

@@ -8,6 +8,7 @@ mod errors;
 mod expression;
 mod keys;
 mod latest;
+mod locks;
 mod meaning;
 mod ondemand;
 mod online;

@@ -22,10 +22,9 @@ class LakeEvents:
         names = {log_mark(EPOCH, partition): partition for partition in range(partitions)}
         return {names[name]: position for name, position in self._table.marks(list(names)).items()}
 
-    def append(self, rows: Sequence[pa.RecordBatch], logged: Mapping[int, int]) -> None:
-        table = pa.concat_tables([pa.Table.from_batches([batch]) for batch in rows], promote_options="default")
-        times = pc.coalesce(table["event_time_us"], table["append_time_us"]).combine_chunks()
-        dated = table.append_column(pa.field("date", pa.string(), nullable=False), dates_of(times))
+    def append(self, rows: pa.Table, logged: Mapping[int, int]) -> None:
+        times = pc.coalesce(rows["event_time_us"], rows["append_time_us"]).combine_chunks()
+        dated = rows.append_column(pa.field("date", pa.string(), nullable=False), dates_of(times))
         self._table.append(dated, {log_mark(EPOCH, partition): at for partition, at in logged.items()})
 
 

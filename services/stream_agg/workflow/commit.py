@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.stream_agg.domain.commits import Trail
@@ -28,6 +27,8 @@ from services.stream_agg.ports import (
     Topics,
 )
 from services.stream_agg.workflow.board import Board, LogState
+from services.stream_agg.workflow.fold import Decoded
+from services.stream_agg.workflow.rows import event_rows
 from skewless.definitions.catalog import InputLog
 from skewless.errors import DependencyUnavailableError
 
@@ -73,7 +74,7 @@ class Committer:
         self._stop = False
         self._hurried = False
         self._unheed: Callable[[], None] | None = None
-        self._rows: list[pa.RecordBatch] = []
+        self._decoded: list[Decoded] = []
         self._letters: list[Letter] = []
         self._count = 0
         self._seen = {begin.partition: begin.logged for begin in begins}
@@ -104,14 +105,14 @@ class Committer:
         with self._wake:
             self._stop = True
             if not finish:
-                self._rows, self._letters, self._steps, self._moved, self._count = [], [], [], [], 0
+                self._decoded, self._letters, self._steps, self._moved, self._count = [], [], [], [], 0
             self._wake.notify_all()
         self._thread.join()
         self._states.close()
 
     def add(
         self,
-        rows: Sequence[pa.RecordBatch],
+        decoded: Sequence[Decoded],
         letters: Sequence[Letter],
         seen: Mapping[int, int],
         steps: Sequence[tuple[int, int, Note]],
@@ -124,9 +125,9 @@ class Committer:
         """
         with self._wake:
             self._wake.wait_for(lambda: self._count < _WAITING_ROWS * self._limit or self._over())
-            self._rows += rows
+            self._decoded += decoded
             self._letters += letters
-            self._count += sum(map(len, rows))
+            self._count += sum(len(part.records) for part in decoded)
             self._seen.update({p: max(at, self._seen.get(p, 0)) for p, at in seen.items()})
             self._steps += steps
             self._moved += progress
@@ -155,7 +156,7 @@ class Committer:
 
     def _cycle(self) -> None:
         with self._wake:
-            rows, self._rows = self._rows, []
+            decoded, self._decoded = self._decoded, []
             letters, self._letters = self._letters, []
             steps, self._steps = self._steps, []
             moved, self._moved = self._moved, []
@@ -170,23 +171,23 @@ class Committer:
                 with self._wake:
                     if self._stop:
                         return  # the rows are not logged, so they come again
-        self._log_rows(rows, seen)
+        self._log_rows(decoded, seen)
         if steps:
             self._states.barrier()
         self._commit(steps)
         if moved:
             self._progress.append(self._log.project, _thinned(moved))
 
-    def _log_rows(self, rows: Sequence[pa.RecordBatch], seen: Mapping[int, int]) -> None:
+    def _log_rows(self, decoded: Sequence[Decoded], seen: Mapping[int, int]) -> None:
         if seen == self._logged:
             return
-        if rows:
+        rows = event_rows(decoded, self._logged)
+        if rows is not None:
             self._events.append(rows, {p: at for p, at in seen.items() if at > self._logged.get(p, 0)})
         self._logged = dict(seen)
         counts: Counter[str] = Counter()
-        for batch in rows:
-            for pair in pc.value_counts(batch["verdict"]).to_pylist():
-                counts[pair["values"]] += pair["counts"]
+        if rows is not None:
+            counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(rows["verdict"]).to_pylist()})
 
         def note(state: LogState) -> None:
             state.logged.update(seen)

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from services.stream_agg.domain.opening import Begin
 from services.stream_agg.domain.sources import (
     SOURCE_HEADER,
@@ -22,7 +19,7 @@ from services.stream_agg.domain.sources import (
 from services.stream_agg.ports import Records, States, StatesLostError, StateWrite
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
-from skewless.kernel import StatePartition, StreamDecoder, state_key
+from skewless.kernel import DecodedBatch, StatePartition, StreamDecoder, state_key
 from skewless.kernel import StreamView as KernelView
 from skewless.lake import EPOCH
 
@@ -42,6 +39,7 @@ class ViewFold:
         self.view = view
         self.name = storage_name(view)
         self._run = run
+        self._storage = view.version.storage
         self._kernel = KernelView(view.meaning_json)
         self._partitions: dict[int, StatePartition] = {}
 
@@ -55,14 +53,14 @@ class ViewFold:
     def key(self, entity_id: str) -> str:
         """The store's key of a head; the body's is this and ``:b``."""
         view = self.view
-        return state_key(view.project, view.entity.name, entity_id, view.name, view.version.storage)
+        return state_key(view.project, view.entity.name, entity_id, view.name, self._storage)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """Records of one partition after decoding.
 
-    batch: verdict, reason, event_time_us, entity_id and the columns ``c_*`` of the records in ``offsets``.
+    batch: verdict, reason, event_time_us, entity_id and the columns ``c_*`` of the records at ``indices``.
     positions: of each of them in the source.
     others: records that were not decoded: repetitions and those without a source position, as
         (index into the records, source position, verdict, reason).
@@ -70,7 +68,7 @@ class Decoded:
 
     records: Records
     indices: Sequence[int]
-    batch: pa.RecordBatch
+    batch: DecodedBatch
     positions: Sequence[Position]
     others: Sequence[tuple[int, Position, str, str | None]]
 
@@ -103,11 +101,9 @@ class LogFold:
         if not decoded.indices:
             return decoded
         offsets = [records.offsets[index] for index in decoded.indices]
-        accepted = decoded.batch.filter(pc.equal(decoded.batch["verdict"], "accepted"))
-        if len(accepted):
-            newest = pc.max(accepted["event_time_us"]).as_py()
+        newest, entities = decoded.batch.newest_us, decoded.batch.entity_ids
+        if newest is not None:
             self.event_times[records.partition] = max(newest, self.event_times.get(records.partition, newest))
-        entities = [one for one in pc.unique(accepted["entity_id"]).to_pylist() if one is not None]
         late = below = 0
         for view in self.views:
             partition = view.partition(records.partition)
@@ -163,15 +159,13 @@ class LogFold:
         kept = [positions[index] for index in indices]
         return Decoded(records, indices, self._batch(records, indices), kept, others)
 
-    def _batch(self, records: Records, indices: Sequence[int]) -> pa.RecordBatch:
+    def _batch(self, records: Records, indices: Sequence[int]) -> DecodedBatch:
         if len(indices) == len(records):
-            return pa.record_batch(self._decoder.decode(records.keys, records.values, records.times_us))
-        return pa.record_batch(
-            self._decoder.decode(
-                [records.keys[index] for index in indices],
-                [records.values[index] for index in indices],
-                [records.times_us[index] for index in indices],
-            )
+            return self._decoder.decode(records.keys, records.values, records.times_us)
+        return self._decoder.decode(
+            [records.keys[index] for index in indices],
+            [records.values[index] for index in indices],
+            [records.times_us[index] for index in indices],
         )
 
     @staticmethod

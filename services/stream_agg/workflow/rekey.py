@@ -13,12 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-import pyarrow as pa
-
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import Begin, Stop, TopicFacts, open_log
 from services.stream_agg.domain.sources import write_position
-from services.stream_agg.ports import LogReader, Records, RekeyedLog, Topics
+from services.stream_agg.ports import LogReader, Records, RekeyedLog, RekeyedRecord, Topics
 from services.stream_agg.workflow.board import Board, LogState
 from skewless.definitions.catalog import InputLog
 from skewless.errors import SkewlessError
@@ -148,16 +146,21 @@ class Rekeyer:
                 return
 
     def _send(self, part: Records, writer: RekeyedLog) -> None:
-        batch = pa.record_batch(self._decoder.decode(part.keys, part.values, part.times_us))
-        for index, entity_id in enumerate(batch["entity_id"].to_pylist()):
-            homeless = entity_id is None
-            writer.send(
-                part.partition % writer.partitions if homeless else partition_of(entity_id, writer.partitions),
-                key=None if homeless else entity_id.encode(),
-                value=part.values[index],
-                source=write_position(EPOCH, part.partition, part.offsets[index]),
-                time_us=part.times_us[index],
-            )
+        entities = self._decoder.decode(part.keys, part.values, part.times_us).row_entities()
+        writer.send(
+            [
+                RekeyedRecord(
+                    part.partition % writer.partitions
+                    if entity_id is None
+                    else partition_of(entity_id, writer.partitions),
+                    None if entity_id is None else entity_id.encode(),
+                    part.values[index],
+                    write_position(EPOCH, part.partition, part.offsets[index]),
+                    part.times_us[index],
+                )
+                for index, entity_id in enumerate(entities)
+            ]
+        )
 
     def _tell(self, rekeyed: Mapping[int, int], ends: Mapping[int, int]) -> None:
         def tell(state: LogState) -> None:

@@ -2,67 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 
 import pyarrow as pa
 
 from services.stream_agg.domain.sources import Position
-from services.stream_agg.ports import Letter
+from services.stream_agg.ports import Letter, Records
 from services.stream_agg.workflow.fold import DUPLICATE, Decoded
 from skewless.definitions.catalog import InputLog
 from skewless.lake import EPOCH, EVENT_COLUMNS
 
 COLUMNS = pa.schema([field for field in EVENT_COLUMNS if field.name != "date"])
+_PLACE = ("partition", "offset", "source_partition", "source_offset", "append_time_us", "raw")
 _DECODED = ("event_time_us", "entity_id", "verdict", "reason")
 
 
-def event_rows(decoded: Decoded, logged: int) -> list[pa.RecordBatch]:
-    """The rows of the records at and above ``logged``, without their date. At most two batches."""
-    records = decoded.records
-    batches = []
-    first = next((n for n, index in enumerate(decoded.indices) if records.offsets[index] >= logged), None)
-    if first is not None:
-        indices, positions = decoded.indices[first:], decoded.positions[first:]
-        kept = decoded.batch.slice(first)
-        columns = _places(decoded, list(indices), list(positions))
-        columns |= {name: kept[name].cast(COLUMNS.field(name).type) for name in _DECODED}
-        extra = {name: kept[name] for name in kept.schema.names if name.startswith("c_")}
+def event_rows(decoded: Iterable[Decoded], logged: Mapping[int, int]) -> pa.Table | None:
+    """The rows of the records at and above what is logged of their partition, without their date; None without any.
+
+    logged: per partition, the offset below which every row is there. Taken for many reads at once: a call costs far
+    more than a row.
+    """
+    places, other_places = _Places(), _Places()
+    batches: list[pa.RecordBatch] = []
+    verdicts: list[str] = []
+    reasons: list[str | None] = []
+    for part in decoded:
+        start = logged.get(part.records.partition, 0)
+        kept = [n for n, index in enumerate(part.indices) if part.records.offsets[index] >= start]
+        if kept:
+            batches.append(pa.record_batch(part.batch).slice(kept[0]))
+            places.add(part.records, [(part.indices[n], part.positions[n]) for n in kept])
+        for index, position, verdict, reason in part.others:
+            if part.records.offsets[index] >= start:
+                other_places.add(part.records, [(index, position)])
+                verdicts.append(verdict)
+                reasons.append(reason)
+    tables = []
+    if batches:
+        rows = pa.Table.from_batches(batches)
+        columns = places.arrays() | {name: rows[name].cast(COLUMNS.field(name).type) for name in _DECODED}
+        extra = {name: rows[name] for name in rows.schema.names if name.startswith("c_")}
         fields = [*COLUMNS, *(pa.field(name, column.type) for name, column in extra.items())]
-        arrays = [*(columns[field.name] for field in COLUMNS), *extra.values()]
-        batches.append(pa.record_batch(arrays, schema=pa.schema(fields)))
-    others = [other for other in decoded.others if records.offsets[other[0]] >= logged]
-    if others:
-        columns = _places(decoded, [other[0] for other in others], [other[1] for other in others])
-        size = len(others)
-        columns |= {
-            "event_time_us": pa.nulls(size, pa.int64()),
-            "entity_id": pa.nulls(size, pa.string()),
-            "verdict": pa.array([other[2] for other in others], pa.string()),
-            "reason": pa.array([other[3] for other in others], pa.string()),
+        tables.append(pa.table([*(columns[f.name] for f in COLUMNS), *extra.values()], schema=pa.schema(fields)))
+    if verdicts:
+        columns = other_places.arrays() | {
+            "event_time_us": pa.nulls(len(verdicts), pa.int64()),
+            "entity_id": pa.nulls(len(verdicts), pa.string()),
+            "verdict": pa.array(verdicts, pa.string()),
+            "reason": pa.array(reasons, pa.string()),
         }
-        batches.append(pa.record_batch([columns[field.name] for field in COLUMNS], schema=COLUMNS))
-    return batches
+        tables.append(pa.table([columns[f.name] for f in COLUMNS], schema=COLUMNS))
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
-def _places(decoded: Decoded, indices: list[int], positions: list[tuple[int, int]]) -> dict[str, pa.Array]:
-    records = decoded.records
-    return {
-        "partition": pa.array([records.partition] * len(indices), pa.int32()),
-        "offset": pa.array([records.offsets[index] for index in indices], pa.int64()),
-        "source_partition": pa.array([partition for partition, _ in positions], pa.int32()),
-        "source_offset": pa.array([offset for _, offset in positions], pa.int64()),
-        "append_time_us": pa.array([records.times_us[index] for index in indices], pa.int64()),
-        "raw": pa.array([records.values[index] for index in indices], pa.binary()),
-    }
+class _Places:
+    """Where records stand and what they are, in columns."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[object]] = {name: [] for name in _PLACE}
+
+    def add(self, records: Records, rows: Sequence[tuple[int, Position]]) -> None:
+        columns, indices = self._columns, [index for index, _ in rows]
+        columns["partition"] += [records.partition] * len(rows)
+        columns["offset"] += [records.offsets[index] for index in indices]
+        columns["source_partition"] += [partition for _, (partition, _) in rows]
+        columns["source_offset"] += [offset for _, (_, offset) in rows]
+        columns["append_time_us"] += [records.times_us[index] for index in indices]
+        columns["raw"] += [records.values[index] for index in indices]
+
+    def arrays(self) -> dict[str, pa.Array]:
+        return {name: pa.array(cells, COLUMNS.field(name).type) for name, cells in self._columns.items()}
 
 
 def letters(log: InputLog, decoded: Decoded, logged: int) -> Iterator[Letter]:
     """The refused records at and above ``logged``, with verdict, reason, detail, source and position as headers."""
-    verdicts = decoded.batch["verdict"].to_pylist()
-    refused = [verdict != "accepted" for verdict in verdicts]
-    if any(refused):
-        reasons, details = decoded.batch["reason"].to_pylist(), decoded.batch["detail"].to_pylist()
+    if decoded.batch.refused:
+        batch = pa.record_batch(decoded.batch)
+        verdicts, reasons, details = (batch[name].to_pylist() for name in ("verdict", "reason", "detail"))
+        refused = [verdict != "accepted" for verdict in verdicts]
         rows = zip(decoded.indices, decoded.positions, verdicts, reasons, details, strict=True)
         for index, position, *why in compress(rows, refused):
             if decoded.records.offsets[index] >= logged:

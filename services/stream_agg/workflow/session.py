@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import (
     BUILDING,
@@ -43,8 +41,8 @@ from services.stream_agg.ports import (
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.catch_up import CatchUp
 from services.stream_agg.workflow.commit import Committer
-from services.stream_agg.workflow.fold import LogFold, ViewFold, storage_name
-from services.stream_agg.workflow.rows import event_rows, letters
+from services.stream_agg.workflow.fold import Decoded, LogFold, ViewFold, storage_name
+from services.stream_agg.workflow.rows import letters
 from skewless.clock import Clock
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
@@ -327,16 +325,14 @@ class Session:
             idle = not taken.parts
             if committer.failure is not None:
                 raise committer.failure
-            rows: list[pa.RecordBatch] = []
             refused: list[Letter] = []
-            for part in taken.parts:
-                self._take(part, states, clock.now_us(), rows, refused)
+            decoded = [self._take(part, states, clock.now_us(), refused) for part in taken.parts]
             passed = self._fold.passed(taken.ends)
             touched = {part.partition for part in taken.parts} | set(passed)
             if touched:
                 self._fold.flush(touched, states)
                 self._complete(states)  # before anybody is told that the records are readable
-                self._account(touched, taken.ends, rows, refused, committer)
+                self._account(touched, taken.ends, decoded, refused, committer)
             self._check_sentinels(states)
             self._take_up_views(states)
             self._adopt(states)
@@ -346,20 +342,18 @@ class Session:
         part: Records,
         states: States,
         wall_us: int,
-        rows: list[pa.RecordBatch],
         refused: list[Letter],
-    ) -> None:
+    ) -> Decoded:
         decoded = self._fold.take(part, states, wall_us)
-        logged = self._begins[part.partition].logged
-        rows += event_rows(decoded, logged)
         if self._task.speaks_for_source:
-            refused += letters(self._log, decoded, logged)
+            refused += letters(self._log, decoded, self._begins[part.partition].logged)
+        return decoded
 
     def _account(
         self,
         touched: set[int],
         ends: Mapping[int, int],
-        rows: Sequence[pa.RecordBatch],
+        decoded: Sequence[Decoded],
         refused: Sequence[Letter],
         committer: Committer,
     ) -> None:
@@ -372,7 +366,7 @@ class Session:
             for partition, at in positions.items()
         ]
         seen = {partition: max(at, self._begins[partition].logged) for partition, at in positions.items()}
-        committer.add(rows, refused, seen, steps, progress)
+        committer.add(decoded, refused, seen, steps, progress)
         self._show({view.name: positions for view in fold.views}, ends)
 
     def _note(self, partition: int) -> Note:

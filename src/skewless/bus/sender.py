@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from skewless.bus.errors import BusError
+
+_POLL_EVERY: Final = 64
+"""Each look at what has been stored hands the interpreter to another thread."""
 
 
 class Sender:
@@ -29,6 +32,7 @@ class Sender:
         self._address = address
         self._on_sent = on_sent
         self._failure: str | None = None
+        self._unpolled = 0
         self._producer = Producer(
             {
                 **config,
@@ -37,6 +41,7 @@ class Sender:
                 "acks": "all",
                 "message.timeout.ms": 0,
                 "linger.ms": linger_ms,
+                "error_cb": self._erred,
                 "queue.buffering.max.messages": 200_000,
             }
         )
@@ -50,14 +55,19 @@ class Sender:
         partition: int | None = None,
         headers: Mapping[str, bytes] | None = None,
         time_us: int | None = None,
+        told: bool = True,
     ) -> None:
         """Queues a record; waits while the queue is full.
 
         partition: by the hash of the key if not given.
         time_us: its timestamp in microseconds (kept to the millisecond); now if not given.
+        told: whether ``on_sent`` hears of this record. Each call costs more than the sending; where many go to one
+            partition it is enough to hear of the last, since none is stored before those ahead of it.
         Raises BusError if an earlier record was refused.
         """
         arguments: dict[str, Any] = {"key": key, "headers": list(headers.items()) if headers else None}
+        if told:
+            arguments["on_delivery"] = self._delivered
         if partition is not None:
             arguments["partition"] = partition
         if time_us is not None:
@@ -65,13 +75,16 @@ class Sender:
         while True:
             self._raise_failure()
             try:
-                self._producer.produce(topic, value, on_delivery=self._delivered, **arguments)
+                self._producer.produce(topic, value, **arguments)
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 self._failure = f"sending to {topic}: {error}"
             else:
-                self._producer.poll(0)
+                self._unpolled += 1
+                if self._unpolled == _POLL_EVERY:
+                    self._unpolled = 0
+                    self._producer.poll(0)
                 return
 
     def flush(self, timeout_s: float) -> bool:
@@ -113,6 +126,11 @@ class Sender:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if topic is not None and partition is not None and offset is not None:
                 self._on_sent(topic, partition, offset)
+
+    def _erred(self, error: KafkaError) -> None:
+        """A gap in what was sent is fatal for the client; other errors it mends by itself."""
+        if error.fatal():
+            self._failure = self._failure or f"a record was not taken: {error}"
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

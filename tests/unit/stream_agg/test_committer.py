@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from services.stream_agg.domain.notes import Note
@@ -11,14 +10,11 @@ from services.stream_agg.domain.opening import Begin, PartitionFacts, TopicFacts
 from services.stream_agg.ports import Letter, LogReader, Progress, StateWrite, StoreLostError
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.commit import Committer
-from skewless.definitions.catalog import InputLog
-from skewless.definitions.meanings import Column, Entity, Key, StreamSource
+from services.stream_agg.workflow.fold import Decoded
 from skewless.errors import DependencyUnavailableError
-from skewless.types import ValueType
+from tests.decoded import decoded, input_log, payload
 
-ENTITY = Entity("p", "user", (Key("user", ValueType.STRING),))
-SOURCE = StreamSource("p", "src", "log", "json", ("user",), (Column("x", ValueType.INT64),), "event_time", 0, b"{}")
-LOG = InputLog("p", "log", True, SOURCE, ENTITY, ())
+LOG = input_log(direct=True)
 NOTE = Note(0, "id", 1)
 
 
@@ -43,7 +39,7 @@ class World:
         if isinstance(first, str):
             self._do("progress", f"{[(row.view, row.next_offset) for row in second]}")
         else:
-            self._do("log", f"{sum(map(len, first))} rows {dict(second)}")
+            self._do("log", f"{first.num_rows} rows {dict(second)}")
 
     def send(self, letters: Iterable[Letter]) -> None:
         self._do("letters", str(len(list(letters))))
@@ -107,8 +103,8 @@ def committer(world: World, *, logged: int = 0, interval_s: float = 30) -> tuple
     return made, board
 
 
-def batch(rows: int) -> pa.RecordBatch:
-    return pa.record_batch({"verdict": ["accepted"] * (rows - 1) + ["malformed"]})
+def batch(rows: int) -> Decoded:
+    return decoded(0, 0, [payload("a", 5, n) for n in range(rows - 1)] + [b"no JSON"], append_us=5)
 
 
 LETTER = Letter(None, b"x", {})

@@ -4,6 +4,8 @@ import builtins
 from collections.abc import Sequence
 from typing import Final, Protocol, Self, final, type_check_only
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "EXPRESSION_FUNCTIONS",
     "SEMANTICS_REVISION",
@@ -11,6 +13,7 @@ __all__ = [
     "WRITE_LATEST_ROW",
     "WRITE_STREAM_STATE",
     "ArrowBatch",
+    "DecodedBatch",
     "DefinitionError",
     "FoldReport",
     "InputError",
@@ -88,7 +91,7 @@ class ArrowArrayExportable(Protocol):
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
-@final
+@disjoint_base
 class ArrowBatch:
     """A record batch that other Arrow libraries take over without copying: ``pyarrow.record_batch(batch)``."""
 
@@ -186,7 +189,7 @@ class StreamDecoder:
 
     def decode(
         self, keys: Sequence[bytes | None], values: Sequence[bytes | None], append_times_us: Sequence[int]
-    ) -> ArrowBatch:
+    ) -> DecodedBatch:
         """One row per record, in the order given.
 
         Columns: ``verdict`` ("accepted", "malformed" or "too_far_future"), ``reason`` and ``detail`` (a stable name and
@@ -194,6 +197,25 @@ class StreamDecoder:
         (null when not accepted, and for an event without an entity), then ``c_<name>`` per column of the source (null
         when not accepted; timestamps as timestamp[us, UTC]). Raises InputError for lists of different lengths.
         """
+
+@final
+class DecodedBatch(ArrowBatch):
+    """What `StreamDecoder.decode` gives: the rows, and what a writer must know before it can fold them."""
+
+    @property
+    def entity_ids(self) -> list[str]:
+        """Whom the accepted rows are about, each once, in the order of first appearance."""
+
+    def row_entities(self) -> list[str | None]:
+        """Whom each row is about, in order; None where it is not accepted and for an event without an entity."""
+
+    @property
+    def newest_us(self) -> int | None:
+        """The greatest event time of the accepted rows; None if there are none."""
+
+    @property
+    def refused(self) -> int:
+        """How many rows are not accepted."""
 
 @final
 class StreamView:

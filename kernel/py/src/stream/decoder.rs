@@ -1,8 +1,10 @@
 //! Payload bytes into typed rows and verdicts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use pyo3::prelude::*;
@@ -14,12 +16,68 @@ use skewless_core::value::{Type, Value};
 use super::output::{ColumnBuilder, arrow_type};
 use crate::arrow::ArrowBatch;
 use crate::errors::{InputError, definition_error};
+use crate::locks::unlocked;
 
 /// Payload bytes into typed rows and verdicts: the only place where a stream record gets its verdict.
 #[pyclass(frozen, module = "skewless_kernel")]
 pub(crate) struct StreamDecoder {
     decoder: Decoder,
     schema: Arc<ArrowSchema>,
+}
+
+/// A decoded batch, and what a writer must know of it before it can fold it.
+#[pyclass(extends = ArrowBatch, frozen, module = "skewless_kernel")]
+pub(crate) struct DecodedBatch {
+    entity_ids: Vec<String>,
+    #[pyo3(get)]
+    newest_us: Option<i64>,
+    #[pyo3(get)]
+    refused: usize,
+}
+
+#[pymethods]
+impl DecodedBatch {
+    /// Whom the accepted rows are about, each once, in the order of first appearance.
+    #[getter]
+    fn entity_ids(&self) -> Vec<&str> {
+        self.entity_ids.iter().map(String::as_str).collect()
+    }
+
+    /// Whom each row is about, in order; None where it is not accepted and for an event without an entity.
+    fn row_entities(slf: &Bound<'_, Self>) -> Vec<Option<String>> {
+        let batch = &slf.as_super().get().0;
+        let ids = batch
+            .column_by_name("entity_id")
+            .and_then(|ids| ids.as_string_opt::<i32>());
+        ids.map_or_else(Vec::new, |ids| {
+            ids.iter().map(|id| id.map(str::to_owned)).collect()
+        })
+    }
+}
+
+/// What `DecodedBatch` tells, while rows come.
+#[derive(Default)]
+struct Summary {
+    entity_ids: Vec<String>,
+    seen: HashSet<String>,
+    newest: Option<i64>,
+    refused: usize,
+}
+
+impl Summary {
+    fn note(&mut self, record: &Decoded) {
+        if record.refusal.is_some() {
+            self.refused += 1;
+            return;
+        }
+        self.newest = self.newest.max(record.event_time);
+        if let Some(id) = record.entity_id.as_deref() {
+            if !self.seen.contains(id) {
+                self.seen.insert(id.to_owned());
+                self.entity_ids.push(id.to_owned());
+            }
+        }
+    }
 }
 
 #[pymethods]
@@ -65,13 +123,13 @@ impl StreamDecoder {
     /// The records as a batch, one row each, in the order given.
     // The lists are Python's.
     #[allow(clippy::needless_pass_by_value)]
-    fn decode(
+    fn decode<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         keys: Vec<Option<PyBackedBytes>>,
         values: Vec<Option<PyBackedBytes>>,
         append_times_us: Vec<i64>,
-    ) -> PyResult<ArrowBatch> {
+    ) -> PyResult<Bound<'py, DecodedBatch>> {
         if keys.len() != values.len() || keys.len() != append_times_us.len() {
             return Err(InputError::new_err(format!(
                 "{} keys, {} values and {} append times; there must be one of each per record",
@@ -80,7 +138,7 @@ impl StreamDecoder {
                 append_times_us.len()
             )));
         }
-        py.detach(|| {
+        let (batch, summary) = unlocked(py, keys.len(), || {
             let records = keys.iter().zip(&values).zip(&append_times_us);
             let decoded = records.map(|((key, value), time)| {
                 let (key, value) = (key.as_deref(), value.as_deref());
@@ -88,8 +146,16 @@ impl StreamDecoder {
             });
             self.batch(decoded, keys.len())
         })
-        .map(ArrowBatch)
-        .map_err(InputError::of_arrow)
+        .map_err(InputError::of_arrow)?;
+        let decoded = DecodedBatch {
+            entity_ids: summary.entity_ids,
+            newest_us: summary.newest,
+            refused: summary.refused,
+        };
+        Bound::new(
+            py,
+            PyClassInitializer::from(ArrowBatch(batch)).add_subclass(decoded),
+        )
     }
 }
 
@@ -115,7 +181,8 @@ impl StreamDecoder {
         &self,
         decoded: impl Iterator<Item = Decoded>,
         rows: usize,
-    ) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    ) -> Result<(RecordBatch, Summary), arrow_schema::ArrowError> {
+        let mut summary = Summary::default();
         let columns = self.decoder.source().columns.columns();
         let mut verdicts = StringBuilder::with_capacity(rows, rows * 8);
         let mut reasons = StringBuilder::new();
@@ -127,6 +194,7 @@ impl StreamDecoder {
             .map(|column| ColumnBuilder::new(column.kind, rows))
             .collect();
         for record in decoded {
+            summary.note(&record);
             verdicts.append_value(record.verdict.name());
             reasons.append_option(record.refusal.as_ref().map(|refusal| refusal.reason));
             details.append_option(record.refusal.as_ref().map(|refusal| refusal.detail.as_str()));
@@ -144,6 +212,6 @@ impl StreamDecoder {
             Arc::new(entities.finish()),
         ];
         arrays.extend(cells.into_iter().map(ColumnBuilder::finish));
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays).map(|batch| (batch, summary))
     }
 }

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 /// Adds the classes.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<decoder::StreamDecoder>()?;
+    module.add_class::<decoder::DecodedBatch>()?;
     module.add_class::<view::StreamView>()?;
     module.add_class::<partition::StatePartition>()?;
     module.add_class::<partition::FoldReport>()

@@ -19,6 +19,7 @@ use super::view::Kind;
 use crate::arrow::one_batch;
 use crate::columns::{BatchColumns, Column};
 use crate::errors::{InputError, state_error};
+use crate::locks::unlocked;
 
 /// Entity id, head, body if it changed, expiry in Unix milliseconds.
 type PyFlushed<'py> = (
@@ -164,7 +165,7 @@ impl StatePartition {
     ) -> PyResult<FoldReport> {
         let rows = Rows::read(&one_batch(batch)?, &self.columns, &self.used, &offsets)?;
         let states = &mut self.states;
-        let report = py.detach(|| {
+        let report = unlocked(py, rows.offsets.len(), || {
             let rows = rows.of_log();
             states!(states, states => states.fold(rows, wall_us))
         });
@@ -183,8 +184,13 @@ impl StatePartition {
     /// The states with unwritten changes, at most `limit`, by entity id.
     #[pyo3(signature = (next_offset, limit=None))]
     fn flush<'py>(&mut self, py: Python<'py>, next_offset: u64, limit: Option<usize>) -> Vec<PyFlushed<'py>> {
+        let dirty = states!(&self.states, states => states.dirty());
         let states = &mut self.states;
-        let flushed = py.detach(|| states!(states, states => states.flush(next_offset, limit)));
+        let flushed = unlocked(
+            py,
+            dirty,
+            || states!(states, states => states.flush(next_offset, limit)),
+        );
         let tuple = |state: Flushed| {
             let body = state.body.map(|body| PyBytes::new(py, &body));
             (
