@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from skewless.types import Cell, Status, ValueType
+from skewless.types import Cell
 
 
-@dataclass(frozen=True, slots=True)
-class ServedColumn:
+class ServedColumn(NamedTuple):
     """One feature of an answer: a cell per row of the request.
 
-    event_times_us: None where there is none or it is not known.
+    statuses: the numbers of `skewless.types.Status`.
     """
 
     feature: str
     values: Sequence[Cell]
-    statuses: Sequence[Status]
-    event_times_us: Sequence[int | None]
+    statuses: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,10 @@ class ServedVector:
 
     feature_service: ``name@version``, or empty when single features were asked for.
     features: the features asked for, as ``view@version:feature``, when there is no feature service.
-    entities, request_fields: the columns of the request by name, a cell per row; ``types`` has the type of each.
+    entities, request_fields: the columns of the request by name, a cell per row.
     token: the whole as-of token.
+    columns: by feature, in the order of the answer. A decoded answer reads them anew each time they are iterated.
+    rows: how many vectors the answer has; 0 without columns.
     """
 
     request_id: str
@@ -37,17 +38,11 @@ class ServedVector:
     features: Sequence[str]
     entities: Mapping[str, Sequence[Cell]]
     request_fields: Mapping[str, Sequence[Cell]]
-    types: Mapping[str, ValueType | None]
     request_time_us: int
     token: bytes
-    columns: Sequence[ServedColumn]
+    columns: Iterable[ServedColumn]
+    rows: int
     served_at_us: int
-    revision: int
-
-    @property
-    def rows(self) -> int:
-        """How many vectors the answer has."""
-        return len(self.columns[0].values) if self.columns else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,11 @@ class DeltaServed:
             where.append(("at_us", ">=", from_us))
         if until_us is not None:
             where.append(("at_us", "<", until_us))
+        previous = None
         for record in self._records(project, where):
-            if isinstance(record, ServedVector):
+            if isinstance(record, ServedVector) and record.request_id != previous:
                 yield record
+            previous = record.request_id
 
     def predictions(self, project: str, request_id: str) -> Sequence[Prediction]:
         """As `services.offline.ports.ServedLog.predictions`."""
@@ -41,10 +43,5 @@ class DeltaServed:
         rows = self.lake.served(project).read(["request_id", "record"], where=where)
         if rows is None:
             return
-        previous = None
         for batch in rows.sort_by("request_id").to_batches(max_chunksize=10_000):
-            for raw in batch.column("record"):
-                record = decode_served(raw.as_py())
-                if isinstance(record, Prediction) or record.request_id != previous:
-                    yield record
-                previous = record.request_id
+            yield from (decode_served(raw.as_py()) for raw in batch.column("record"))

@@ -14,7 +14,7 @@ from services.offline.domain.rows import Column, LogKnowledge, RunKnowledge
 from services.offline.ports import Catalogs, EventLogs, Runs, ServedLog
 from services.offline.workflow.compute import FRAME_COLUMNS, Computer
 from services.offline.workflow.replay import plain, served_column
-from services.offline.workflow.vectors import Group, group_of, pins_of
+from services.offline.workflow.vectors import Group, group_of, pins_of, served_cells
 from skewless import kernel
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
@@ -117,7 +117,7 @@ class Explainer:
         if self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)[row].as_py():
             raise NotReadyError(waiting_for=f"the event log to have what {request_id} knew")
         computed = self.computer.compute(catalog, [pin], group.rows, group.knowledge)[pin]
-        served = served_column(group, place, computed.values.type)
+        served = served_column(served_cells([vector])[place], computed.values.type)
         origin, inputs = Origin(), list[InputValue]()
         here = _Place(catalog, group, row, max_events)
         if isinstance(view, OnDemandView):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -69,7 +70,8 @@ class FrameMaker:
             raise InvalidArgumentError([Violation("frame.row", text, "OUT_OF_RANGE")])
         self._check_logged(catalog, group)
         computed = self.computer.compute(catalog, pins, group.rows, group.knowledge)
-        answer = {pin: _as_answered(group, pin, column) for pin, column in computed.items()}
+        statuses = _statuses(group)
+        answer = {pin: _as_answered(statuses.get(pin.label), column) for pin, column in computed.items()}
         picked = {pin: _take(column, pa.array(order, pa.int64())) for pin, column in answer.items()}
         return _with_features(frame, pins, picked, with_statuses=with_statuses)
 
@@ -161,12 +163,25 @@ def _wrong_type(name: str, kind: pa.DataType, found: pa.Array) -> Violation:
     return Violation(f"frame.{name}", f"expected {kind}, got {found.type}; cast the column", "WRONG_TYPE")
 
 
-def _as_answered(group: Group, pin: Pin, computed: Column) -> Column:
-    """The column with no value where the server gave none because it could not know it."""
-    statuses: list[int | None] = []
+def _statuses(group: Group) -> dict[str, list[int | None]]:
+    """The statuses that were served by feature, one per row; None where the feature was not in the answer."""
+    found: dict[str, list[int | None]] = {}
+    done = 0
     for vector in group.vectors:
-        served = next((column.statuses for column in vector.columns if column.feature == pin.label), None)
-        statuses.extend([None] * vector.rows if served is None else map(int, served))
+        for column in vector.columns:
+            own = found.setdefault(column.feature, [])
+            own.extend([None] * (done - len(own)))
+            own.extend(column.statuses)
+        done += vector.rows
+    for own in found.values():
+        own.extend([None] * (done - len(own)))
+    return found
+
+
+def _as_answered(statuses: Sequence[int | None] | None, computed: Column) -> Column:
+    """The column with no value where the server gave none because it could not know it."""
+    if statuses is None:
+        return computed
     given = pa.array(statuses, pa.uint8())
     unknown = pc.is_in(given, value_set=pa.array([int(status) for status in NOT_ANSWERED], pa.uint8()))
     return Column(

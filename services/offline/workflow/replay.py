@@ -15,7 +15,7 @@ from services.offline.domain.features import type_of
 from services.offline.domain.rows import ARROW_TYPES, Column
 from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer
-from services.offline.workflow.vectors import Group, groups
+from services.offline.workflow.vectors import Group, groups, served_cells
 from skewless.definitions.catalog import Catalog
 from skewless.errors import UnknownRequestIdError
 from skewless.served import ServedVector
@@ -93,8 +93,8 @@ class Replayer:
         waiting = self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)
         computed = self.computer.compute(catalog, group.pins, group.rows, group.knowledge)
         wrong = pa.array([False] * group.rows.count)
-        for place, pin in enumerate(group.pins):
-            served = served_column(group, place, computed[pin].values.type)
+        for pin, cells in zip(group.pins, served_cells(group.vectors), strict=True):
+            served = served_column(cells, computed[pin].values.type)
             compared = pc.and_(answered(served), pc.invert(waiting))
             total.not_answered += pc.sum(pc.invert(answered(served))).as_py() or 0
             bad = pc.and_(compared, differing(served, computed[pin]))
@@ -114,13 +114,10 @@ class Replayer:
             total.outcomes[vector.request_id] = False if is_wrong or before is False else None if is_late else before
 
 
-def served_column(group: Group, place: int, kind: pa.DataType) -> Column:
-    """The served cells of the feature at this place of the vector."""
-    columns = [vector.columns[place] for vector in group.vectors]
-    values = [cell for column in columns for cell in column.values]
-    statuses = [int(status) for column in columns for status in column.statuses]
-    times = [time for column in columns for time in column.event_times_us]
-    return Column(pa.array(values, kind), pa.array(statuses, pa.uint8()), pa.array(times, pa.int64()))
+def served_column(cells: tuple[list[Cell], list[int]], kind: pa.DataType) -> Column:
+    """Values and statuses that were served, as a column of this type; the event times are left out."""
+    values, statuses = cells
+    return Column(pa.array(values, kind), pa.array(statuses, pa.uint8()), pa.nulls(len(values), pa.int64()))
 
 
 def _differences(

@@ -74,6 +74,18 @@ def group_of(catalog: Catalog, pins: Sequence[Pin], vectors: Sequence[ServedVect
     )
 
 
+def served_cells(vectors: Sequence[ServedVector]) -> list[tuple[list[Cell], list[int]]]:
+    """Values and numbers of statuses of vectors with the same features: per feature, a cell per row."""
+    found: list[tuple[list[Cell], list[int]]] = []
+    for vector in vectors:
+        columns = list(vector.columns)
+        found = found or [([], []) for _ in columns]
+        for (values, statuses), column in zip(found, columns, strict=True):
+            values.extend(column.values)
+            statuses.extend(column.statuses)
+    return found
+
+
 def _column(vectors: Sequence[ServedVector], name: str, kind: ValueType, part: str) -> pa.Array:
     cells: list[Cell] = []
     for vector in vectors:

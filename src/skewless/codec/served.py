@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
 from skewless.api.events.v1 import served_pb2
 from skewless.api.online.v1 import online_service_pb2 as online_pb2
 from skewless.api.types.v1 import value_pb2
-from skewless.codec.values import column_from_proto, type_of_value, value_from_proto
+from skewless.codec.values import column_from_proto, value_from_proto
 from skewless.served import Prediction, ServedColumn, ServedVector
-from skewless.types import Cell, Status, ValueType
-
-_STATUSES: Final = {int(status): status for status in Status}
+from skewless.types import Cell
 
 
 def decode_served(record: bytes) -> ServedVector | Prediction:
@@ -35,46 +32,41 @@ def decode_served(record: bytes) -> ServedVector | Prediction:
 
 def _vector(message: served_pb2.ServedVector) -> ServedVector:
     request, response = message.request, message.response
-    entities, entity_types = _columns(request.entities)
-    fields, field_types = _columns(request.request_fields)
+    columns = response.columns
+    if len(response.feature_names) != len(columns):
+        text = f"{len(columns)} column(s) for {len(response.feature_names)} name(s)"
+        raise ValueError(f"not a served record: {text}")
     return ServedVector(
         request_id=response.request_id,
         project=request.project,
         feature_service=request.feature_service,
         features=tuple(request.features),
-        entities=entities,
-        request_fields=fields,
-        types=entity_types | field_types,
+        entities=_cells(request.entities),
+        request_fields=_cells(request.request_fields),
         request_time_us=response.request_time_us,
         token=response.as_of_token,
-        columns=tuple(
-            _column(name, column) for name, column in zip(response.feature_names, response.columns, strict=True)
-        ),
+        columns=_Columns(response),
+        rows=len(columns[0].statuses) if columns else 0,
         served_at_us=message.served_at_us,
-        revision=message.revision,
     )
 
 
-def _column(name: str, column: online_pb2.FeatureColumn) -> ServedColumn:
-    return ServedColumn(
-        feature=name,
-        values=[value_from_proto(value) for value in column.values],
-        statuses=[_STATUSES[status] for status in column.statuses],
-        event_times_us=[time or None for time in column.event_times_us],
-    )
+class _Columns:
+    """The columns of an answer. Most readers want the rest of the answer only, and cells are what costs."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: online_pb2.GetOnlineFeaturesResponse) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[ServedColumn]:
+        names = self._response.feature_names
+        for name, column in zip(names, self._response.columns, strict=True):
+            yield ServedColumn(name, [value_from_proto(value) for value in column.values], column.statuses)
 
 
-def _columns(
-    columns: Mapping[str, value_pb2.ValueColumn],
-) -> tuple[dict[str, Sequence[Cell]], dict[str, ValueType | None]]:
-    cells: dict[str, Sequence[Cell]] = {name: column_from_proto(column) for name, column in columns.items()}
-    types = {name: _type(column) for name, column in columns.items()}
-    return cells, types
-
-
-def _type(column: value_pb2.ValueColumn) -> ValueType | None:
-    kinds = (type_of_value(value) for value in column.values)
-    return next((kind for kind in kinds if kind is not None), None)
+def _cells(columns: Mapping[str, value_pb2.ValueColumn]) -> dict[str, Sequence[Cell]]:
+    return {name: column_from_proto(column) for name, column in columns.items()}
 
 
 def _prediction(message: served_pb2.Prediction) -> Prediction:

@@ -32,7 +32,6 @@ def vector(
         features=(),
         entities={},
         request_fields={},
-        types={},
         request_time_us=served_at_us,
         token=b"",
         columns=tuple(
@@ -40,12 +39,11 @@ def vector(
                 name,
                 list(values),
                 found.get(name, [Status.NULL if value is None else Status.PRESENT for value in values]),
-                [None] * len(values),
             )
             for name, values in cells.items()
         ),
+        rows=max((len(values) for values in cells.values()), default=0),
         served_at_us=served_at_us,
-        revision=1,
     )
 
 
