@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import sys
+import threading
 from pathlib import Path
 
 from services.offline.clients import RegistryCatalogs
@@ -25,26 +25,15 @@ from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.definitions.catalog import Catalog
 from skewless.lake import Lake
-from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.rpc.process import run, tell_ready
+from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
-from skewless.settings import SettingsError, describe, load
-
-log = logging.getLogger("services.offline")
 
 _STOP_S = 5.0
 
 
-def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit status 1: a fault of its own; 2: the settings or the address are of no use."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        settings = load(Settings)
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    log.info("settings\n%s", describe(settings))
-    stop = stop_on_signals()
-
+def serve(settings: Settings, stop: threading.Event) -> bool:
+    """Wires the service and serves until ``stop``."""
     lake = Lake(settings.lake)
     catalogs = RegistryCatalogs(settings.registry)
     events, runs, served = DeltaEvents(lake), DeltaRuns(lake), DeltaServed(lake)
@@ -70,25 +59,19 @@ def main() -> int:
         Explainer(catalogs, served, events, runs, computer),
         SystemClock(),
     ).register(server)
-    try:
-        address = server.start()
-    except ListenError as error:
-        log.error("%s", error)  # noqa: TRY400 (the message says all there is)
-        return 2
-
+    address = server.start()
     catalogs.start(news.put)
     for worker in workers:
         worker.start()
     server.set_serving(serving=True)
-    write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
-    log.info("ready at %s", address)
+    tell_ready(settings, address)
     stop.wait()
     catalogs.stop()
     server.stop()
     for worker in workers:
         worker.join(_STOP_S)
-    return 1 if any(worker.failed for worker in workers) else 0
+    return not any(worker.failed for worker in workers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("offline", Settings, serve))

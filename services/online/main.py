@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from pathlib import Path
+import threading
 
 from services.online.clients import follow_registry
 from services.online.publisher import ServedPublisher
 from services.online.settings import Settings
-from services.online.store import StoreWatch
+from services.online.store import watch_store
 from skewless.bus import Bus
 from skewless.kernel import OnlineServer
-from skewless.rpc.server import stop_on_signals, write_ready_file
-from skewless.settings import SettingsError, describe, load
-
-log = logging.getLogger("services.online")
+from skewless.rpc.process import StartError, run, tell_ready
+from skewless.rpc.worker import Worker
 
 
-def main() -> int:
-    """Runs until SIGTERM or SIGINT.
-
-    Exit status 1: answers could not be logged. 2: the settings or the address are of no use.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        settings = load(Settings)
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    log.info("settings\n%s", describe(settings))
-    stop = stop_on_signals()
-
+def serve(settings: Settings, stop: threading.Event) -> bool:
+    """Wires the service and serves until ``stop``; False: answers were not logged."""
     try:
         server = OnlineServer(
             listen=settings.listen,
@@ -45,23 +30,26 @@ def main() -> int:
         )
         port = server.start()
     except (OSError, ValueError) as error:
-        log.error("%s", error)  # noqa: TRY400 (the message says all there is)
-        return 2
+        raise StartError(str(error)) from error
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    publisher = ServedPublisher(server, Bus(settings.broker), on_failure=stop.set)
-    publisher.start()
-    store_watch = StoreWatch(server)
-    store_watch.start()
+    answered = threading.Event()  # no request is answered any more
+    publisher = ServedPublisher(server, Bus(settings.broker))
+    workers = [
+        Worker("served", lambda _stop: publisher.publish_until(answered), stop),
+        Worker("store-watch", lambda until: watch_store(server, until), stop),
+    ]
+    for worker in workers:
+        worker.start()
     registry = follow_registry(settings.registry, server)
-    write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
-    log.info("ready at %s", address)
+    tell_ready(settings, address)
     stop.wait()
     registry.stop()
     server.stop(settings.grace_ms)
-    publisher.stop()
-    store_watch.stop()
-    return 1 if publisher.failed else 0
+    answered.set()
+    for worker in workers:
+        worker.join()
+    return not any(worker.failed for worker in workers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("online", Settings, serve))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import Secret, at_least, setting
+from skewless.settings import Secret, ServiceSettings, at_least, setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ServiceSettings):
     """Read from the environment, ``SKEWLESS_<NAME>``."""
 
     listen: str = setting("127.0.0.1:50052", "address to listen on; port 0: any free one")
-    ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
     broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
     store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")

@@ -1,10 +1,9 @@
-"""Wires the stream aggregator and runs it until SIGTERM."""
+"""The stream aggregator as a process: ``python -m services.stream_agg.main``, settings from the environment."""
 
 from __future__ import annotations
 
-import logging
 import sys
-from pathlib import Path
+import threading
 
 from services.stream_agg.consumer import KafkaTopics
 from services.stream_agg.publisher import KafkaDeadLetters, KafkaRekeyedLog
@@ -18,15 +17,13 @@ from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.kernel import WRITE_STREAM_STATE
 from skewless.lake import Lake
-from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.rpc.process import run, tell_ready
+from skewless.rpc.server import Server
 from skewless.rpc.watch import CatalogWatcher
-from skewless.settings import SettingsError, load
-
-log = logging.getLogger("stream_agg")
 
 
-def run(settings: Settings) -> None:
-    """Serves until the process is told to stop."""
+def serve(settings: Settings, stop: threading.Event) -> bool:
+    """Wires the service and serves until ``stop``."""
     bus, lake, board = Bus(settings.broker), Lake(settings.lake), Board()
     dead_letters = KafkaDeadLetters(bus)
     outside = Outside(
@@ -50,30 +47,18 @@ def run(settings: Settings) -> None:
 
     server = Server(settings.listen, threads=settings.calls)
     server.add(register, StreamAggServicer(board), SERVICE)
-    stopping = stop_on_signals()
     address = server.start()
     server.set_serving(serving=True)
     watcher.start()
-    write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
-    log.info("serving on %s", address)
-    stopping.wait()
+    tell_ready(settings, address)
+    stop.wait()
 
     watcher.stop()
     follower.stop()
     dead_letters.close()
     server.stop()
-
-
-def main() -> int:
-    """The process. Exit status 2: the settings or the address are of no use."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        run(load(Settings))
-    except (SettingsError, ListenError) as error:
-        log.error("%s", error)  # noqa: TRY400 (the message is all)
-        return 2
-    return 0
+    return True
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("stream_agg", Settings, serve))

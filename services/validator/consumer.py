@@ -14,6 +14,7 @@ from typing import Final
 from services.validator.domain.positions import Start, choose_start
 from services.validator.workflow import Validation
 from skewless.bus import Bus, Committed, Part, Reader
+from skewless.clock import AWAY
 from skewless.codec.served import decode_served
 from skewless.errors import SkewlessError
 from skewless.served import Prediction, ServedVector
@@ -25,8 +26,6 @@ GROUP: Final = "skewless.validator"
 _MOST_RECORDS: Final = 2_000
 _READ_S: Final = 0.2
 _COMMIT_S: Final = 1.0
-_FIRST_WAIT_S: Final = 0.2
-_LONGEST_WAIT_S: Final = 5.0
 
 
 class ServedReader:
@@ -36,7 +35,7 @@ class ServedReader:
         self._bus = bus
         self._validation = validation
         self._committed: Mapping[int, int] = {}
-        self._wait = _FIRST_WAIT_S
+        self._failures = 0
 
     def read_until(self, stop: threading.Event) -> None:
         """Reads and commits; a broker that is away is waited for."""
@@ -44,9 +43,10 @@ class ServedReader:
             try:
                 self._follow(stop)
             except SkewlessError as error:
-                log.warning("%s is not read, trying again in %.1f s: %s", TOPIC, self._wait, error)
-                stop.wait(self._wait)
-                self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
+                self._failures += 1
+                wait = AWAY.after(self._failures)
+                log.warning("%s is not read, trying again in %.1f s: %s", TOPIC, wait, error)
+                stop.wait(wait)
         try:
             self._commit()
         except SkewlessError as error:
@@ -58,7 +58,7 @@ class ServedReader:
         with self._bus.reader(TOPIC, {partition: start.offset for partition, start in starts.items()}) as reader:
             while not stop.is_set():
                 self._read(reader, stop)
-                self._wait = _FIRST_WAIT_S
+                self._failures = 0
                 self._commit()
                 self._validation.reach(self._bus.ends(TOPIC, starts))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from services.validator.clients import OfflineClient
 from services.validator.consumer import ServedReader
@@ -16,9 +16,9 @@ from services.validator.settings import Settings
 from services.validator.workflow import Validation
 from skewless.bus import Bus
 from skewless.clock import SystemClock
-from skewless.rpc.server import ListenError, Server, stop_on_signals, write_ready_file
+from skewless.rpc.process import run, tell_ready
+from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
-from skewless.settings import SettingsError, describe, load
 
 log = logging.getLogger("services.validator")
 
@@ -26,17 +26,8 @@ _BROKER_S = 5.0
 _STOP_S = 4.0
 
 
-def main() -> int:
-    """Runs until SIGTERM or SIGINT. Exit status 1: a fault of its own; 2: settings or addresses are of no use."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        settings = load(Settings)
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    log.info("settings\n%s", describe(settings))
-    stop = stop_on_signals()
-
+def serve(settings: Settings, stop: threading.Event) -> bool:
+    """Wires the service and serves until ``stop``."""
     offline = OfflineClient(settings.offline, timeout_s=settings.replay_timeout_s)
     rules = Rules(
         batch=settings.replay_batch,
@@ -60,20 +51,14 @@ def main() -> int:
     server = Server(settings.listen, threads=settings.workers)
     ValidatorServicer(validation).register(server)
     stop_metrics: Callable[[], None] | None = None
-    try:
-        if settings.metrics_listen:
-            metrics, stop_metrics = serve_metrics(settings.metrics_listen, validation)
-            log.info("metrics at http://%s/metrics", metrics)
-        address = server.start()
-    except ListenError as error:
-        log.error("%s", error)  # noqa: TRY400 (the message says all there is)
-        return 2
-
+    if settings.metrics_listen:
+        metrics, stop_metrics = serve_metrics(settings.metrics_listen, validation)
+        log.info("metrics at http://%s/metrics", metrics)
+    address = server.start()
     for worker in workers:
         worker.start()
     server.set_serving(serving=True)
-    write_ready_file(Path(settings.ready_file) if settings.ready_file else None, address)
-    log.info("ready at %s", address)
+    tell_ready(settings, address)
     stop.wait()
     server.stop(grace_s=2.0)
     for worker in workers:
@@ -83,8 +68,8 @@ def main() -> int:
         worker.join(_STOP_S / 2)
     if stop_metrics is not None:
         stop_metrics()
-    return 1 if any(worker.failed for worker in workers) else 0
+    return not any(worker.failed for worker in workers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("validator", Settings, serve))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import at_least, setting
+from skewless.settings import ServiceSettings, at_least, setting
 
 MOST_REQUEST_IDS = 10_000
 """As many ids as one replay takes, by its contract."""
@@ -19,11 +19,10 @@ def _batch(value: int) -> str | None:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ServiceSettings):
     """Read from the environment, ``SKEWLESS_<NAME>``."""
 
     listen: str = setting("127.0.0.1:50055", "address to listen on; port 0: any free one")
-    ready_file: str = setting("", "file that gets `host:port` once the service answers; empty: none")
     metrics_listen: str = setting("", "address of the Prometheus endpoint; port 0: any free one; empty: none")
     broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
     offline: str = setting("127.0.0.1:50053", "address of the offline service")

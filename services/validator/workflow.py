@@ -19,17 +19,16 @@ from typing import Final
 from services.validator.domain.outcome import Answer, Decision, decide
 from services.validator.domain.positions import Positions, Start
 from services.validator.domain.profile import Profiles
-from services.validator.domain.queue import Backoff, Batch, ReplayQueue, Rules, Waiting
+from services.validator.domain.queue import Batch, ReplayQueue, Rules, Waiting
 from services.validator.domain.sampling import chosen
 from services.validator.domain.tally import Report, Tally
 from services.validator.ports import Offline
-from skewless.clock import Clock
+from skewless.clock import AWAY, Clock
 from skewless.errors import SkewlessError
 from skewless.served import Prediction, ServedVector
 
 log = logging.getLogger(__name__)
 
-_AWAY: Final = Backoff(0.2, 5.0)
 _MOST_NAMED: Final = 5
 
 
@@ -151,7 +150,7 @@ class Validation:
             postponed = self._settle(batch, answer, self._clock.monotonic())
         if postponed:
             self._away += 1
-            wait = _AWAY.after(self._away)
+            wait = AWAY.after(self._away)
             log.warning("replays wait %.1f s for the offline service at %s: %s", wait, self._offline.address,
                         answer.failure)  # fmt: skip
             return wait

@@ -1,9 +1,9 @@
 """Settings of a service: one frozen dataclass, read from the environment once, at the start.
 
     @dataclass(frozen=True)
-    class Settings:
+    class Settings(ServiceSettings):
         listen: str = setting("127.0.0.1:0", "address to listen on")
-        database_url: Secret = setting("sqlite:///registry.db", "where the catalogue is kept", parse=Secret)
+        database_url: Secret = setting(Secret("sqlite:///registry.db"), "where the catalogue is kept")
 
     settings = load(Settings)
 
@@ -78,6 +78,19 @@ def setting(
 def at_least(least: float) -> Callable[[Any], str | None]:
     """A check that a number is not below ``least``."""
     return lambda value: None if value >= least else f"must be at least {least}"
+
+
+def one_of(*words: str) -> Callable[[str], str | None]:
+    """A check that a text is one of ``words``, in capitals or not."""
+    return lambda value: None if value.upper() in words else f"must be one of {', '.join(words)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceSettings:
+    """What every service is told at its start."""
+
+    ready_file: Path | None = setting(None, "file that gets `host:port` once the service answers; empty: none")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", check=one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 
 
 def load(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

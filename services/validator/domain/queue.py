@@ -9,21 +9,14 @@ import heapq
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.validator.domain.positions import Mark
+from skewless.clock import Backoff
 from skewless.served import ServedVector
 
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Waits that double."""
-
-    first_s: float
-    longest_s: float
-
-    def after(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row, from 1."""
-        return min(self.first_s * 2.0 ** min(failures - 1, 60), self.longest_s)
+_UNLOGGED: Final = Backoff(1.0, 30.0)
+_REFUSED: Final = Backoff(1.0, 600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +34,8 @@ class Rules:
     capacity: int = 100_000
     settle_s: float = 2.0
     give_up_s: float = 86_400.0
-    unlogged: Backoff = Backoff(1.0, 30.0)
-    refused: Backoff = Backoff(1.0, 600.0)
+    unlogged: Backoff = _UNLOGGED
+    refused: Backoff = _REFUSED
 
 
 @dataclass(slots=True)

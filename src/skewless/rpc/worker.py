@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from skewless.errors import SkewlessError
+
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +33,8 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work(self._stop)
-        except Exception:
-            log.exception("%s failed; the service ends", self._thread.name)
+        except Exception as error:
+            expected = isinstance(error, SkewlessError)  # says by itself what is wrong; others need the trace
+            log.error("%s failed, the service ends: %s", self._thread.name, error, exc_info=not expected)  # noqa: TRY400
             self.failed = True
             self._stop.set()

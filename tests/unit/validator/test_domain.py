@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from services.validator.domain.outcome import Decision, Outcome, decide
 from services.validator.domain.positions import Positions, Start, choose_start
 from services.validator.domain.profile import ExactSum, Profiles
-from services.validator.domain.queue import Backoff, Batch, ReplayQueue, Rules
+from services.validator.domain.queue import Batch, ReplayQueue, Rules
 from services.validator.domain.sampling import chosen
+from skewless.clock import Backoff
 from skewless.errors import (
     BusyError,
     DependencyUnavailableError,
@@ -196,11 +197,6 @@ def test_a_refused_batch_is_halved_until_the_request_at_fault_is_alone() -> None
                 held.queue.done(request)
     assert asked == [["r0", "r1", "r2", "r3"], ["r0", "r1"], ["r2", "r3"], ["r2"], ["r3"]]
     assert held.take(now + 5).request_ids == ["r2"]
-
-
-def test_waits_double_up_to_the_longest() -> None:
-    backoff = Backoff(0.5, 10)
-    assert [backoff.after(failures) for failures in (1, 2, 3, 6, 10_000)] == [0.5, 1.0, 2.0, 10.0, 10.0]
 
 
 # --- Profile ----------------------------------------------------------------------------------------------------
