@@ -48,7 +48,10 @@ class OfflineClient:
         different = 0
         failure = None
         try:
-            for answer in stream(self._stub.Replay, request, address=self._address, timeout_s=self._timeout_s):
+            answers = stream(
+                self._stub.Replay, request, address=self._address, timeout_s=self._timeout_s, service="offline"
+            )
+            for answer in answers:
                 outcomes |= {name: _OUTCOMES[outcome] for name, outcome in answer.outcomes.items()}
                 differences += [Difference(found.request_id, found.row, found.feature) for found in answer.differences]
                 different = answer.different

@@ -93,9 +93,10 @@ class SkewlessError(Exception):
     def __str__(self) -> str:
         if not self.listed:
             return self.message
-        lines = [self.message, *(f"  {violation}" for violation in self.violations[:_SHOWN])]
-        if len(self.violations) > _SHOWN:
-            lines.append(f"  ... and {len(self.violations) - _SHOWN} more")
+        news = [text for text in map(str, self.violations) if text not in self.message]
+        lines = [self.message, *(f"  {text}" for text in news[:_SHOWN])]
+        if len(news) > _SHOWN:
+            lines.append(f"  ... and {len(news) - _SHOWN} more")
         return "\n".join(lines)
 
     @classmethod

@@ -123,5 +123,8 @@ def describe(value: object) -> str:
     """A short name of what a value is, for messages; long values are cut."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (a message about a value must not fail with the value)
+        text = "that cannot be shown"
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

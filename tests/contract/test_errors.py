@@ -234,6 +234,14 @@ def samples() -> Iterator[SkewlessError]:
     yield InternalError(incident="abcd")
 
 
+def test_what_the_message_says_is_not_said_again() -> None:
+    violations = [Violation("a.b", "is wrong"), Violation("c", "as well")]
+    one = InvalidArgumentError.received("a.b: is wrong", {}, violations[:1])
+    assert str(one) == "a.b: is wrong"
+    two = InvalidArgumentError.received("a.b: is wrong (and 1 more)", {}, violations)
+    assert str(two) == "a.b: is wrong (and 1 more)\n  c: as well"
+
+
 @pytest.mark.parametrize("error", list(samples()), ids=lambda error: error.reason)
 def test_a_failure_survives_the_wire(error: SkewlessError) -> None:
     back = error_from_status(error_to_status(error))
@@ -256,9 +264,9 @@ def test_a_long_message_is_cut_to_the_budget() -> None:
 def test_a_reason_that_is_not_known_here_is_told_by_its_code() -> None:
     status = error_to_status(StalePlanError(expected=1, actual=2))
     status.details[0].value = status.details[0].value.replace(b"STALE_PLAN", b"NEW_THINGS")
-    back = error_from_status(status, peer="127.0.0.1:5")
+    back = error_from_status(status, service="online", address="127.0.0.1:5")
     assert isinstance(back, InternalError)
-    assert "127.0.0.1:5 answered ABORTED" in str(back)
+    assert "online at 127.0.0.1:5 answered ABORTED" in str(back)
 
 
 def test_calls_ask_for_long_statuses() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from skewless.errors import NaiveTimestampError, WrongTypeError
+from skewless.types import describe
 
 PIECE_BYTES: Final = 1 << 20
 BATCH_ROWS: Final = 16_384
@@ -15,12 +16,20 @@ INSTANT: Final = pa.timestamp("us", tz="UTC")
 
 
 def to_table(frame: Any) -> pa.Table:
-    """An Arrow table of a pyarrow table, a pandas frame, or anything that speaks Arrow's PyCapsule interface."""
+    """An Arrow table of a pyarrow table, a pandas frame, or anything that speaks Arrow's PyCapsule interface.
+
+    Raises WrongTypeError if it is none, or holds what Arrow cannot.
+    """
     if isinstance(frame, pa.Table):
         return frame
-    if type(frame).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    return pa.table(frame)
+    try:
+        if type(frame).__module__.partition(".")[0] == "pandas":
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        return pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        raise WrongTypeError(
+            field="frame", expected="a pyarrow table or a pandas frame", got=f"{describe(frame)} ({error})"
+        ) from error
 
 
 def with_instants(table: pa.Table, column: str) -> pa.Table:

@@ -18,16 +18,14 @@ from skewless.api.registry.v1 import registry_service_pb2 as registry_pb
 from skewless.api.registry.v1 import registry_service_pb2_grpc as registry_stubs
 from skewless.api.stream_agg.v1 import stream_agg_service_pb2 as stream_pb
 from skewless.api.stream_agg.v1 import stream_agg_service_pb2_grpc as stream_stubs
-from skewless.api.types.v1 import value_pb2
 from skewless.api.validator.v1 import validator_service_pb2 as validator_pb
 from skewless.api.validator.v1 import validator_service_pb2_grpc as validator_stubs
-from skewless.client import _reading, results
-from skewless.codec.definitions import definition_from_proto, definition_to_proto, kind_to_proto
-from skewless.codec.values import column_to_proto
+from skewless.client import _asking, _reading, results
+from skewless.codec.definitions import definition_from_proto, kind_to_proto
 from skewless.definitions.project import Project
 from skewless.definitions.resource import Definition, Kind
+from skewless.errors import InvalidArgumentError, Violation
 from skewless.rpc.channel import call, connect, stream
-from skewless.types import ValueType, check_cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,8 +60,8 @@ class Store:
         validator: str | None = None,
         timeout_s: float = 10.0,
     ) -> None:
-        self.project = project
-        self.timeout_s = timeout_s
+        self.project = _asking.text(project, "project")
+        self.timeout_s = _asking.seconds(timeout_s)
         self._registry = _Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
         self._online = _Peer("online", online, online_pb, "OnlineService", online_stubs)
         self._offline = _Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
@@ -83,7 +81,7 @@ class Store:
 
     def plan(self, definitions: Project | Iterable[Definition]) -> results.Plan:
         """What applying would change. Changes nothing. Raises InvalidDefinitionError with every fault."""
-        request = registry_pb.PlanRequest(definitions=_messages(definitions))
+        request = registry_pb.PlanRequest(definitions=_asking.definitions(definitions))
         answer = self._registry.call("Plan", request, self.timeout_s)
         return _reading.plan(answer.changes, answer.revision)
 
@@ -98,9 +96,9 @@ class Store:
         Raises InvalidDefinitionError, or MeaningChangedError if an applied version would change its meaning.
         """
         request = registry_pb.ApplyRequest(
-            definitions=_messages(definitions),
-            reason=reason,
-            expected_revision=after.revision if after is not None else None,
+            definitions=_asking.definitions(definitions),
+            reason=_asking.text(reason, "reason"),
+            expected_revision=None if after is None else _asking.revision(after, "after"),
         )
         answer = self._registry.call("Apply", request, self.timeout_s)
         return _reading.plan(answer.changes, answer.revision)
@@ -108,21 +106,26 @@ class Store:
     def get_definition(self, kind: Kind, name: str, version: str = "") -> Definition:
         """One definition; without a version the newest. Raises UnknownResourceError."""
         request = registry_pb.GetDefinitionRequest(
-            project=self.project, kind=kind_to_proto(kind), name=name, version=version
+            project=self.project,
+            kind=kind_to_proto(_asking.kind(kind)),
+            name=_asking.text(name, "name"),
+            version=_asking.text(version, "version"),
         )
         return definition_from_proto(self._registry.call("GetDefinition", request, self.timeout_s).definition)
 
     def list_definitions(self, kind: Kind | None = None) -> Iterator[Definition]:
         """The project's definitions in the order of kind, name and version, fetched page by page."""
-        token = ""
+        request = registry_pb.ListDefinitionsRequest(
+            project=self.project, kind=None if kind is None else kind_to_proto(_asking.kind(kind))
+        )
+        return self._pages(request)
+
+    def _pages(self, request: registry_pb.ListDefinitionsRequest) -> Iterator[Definition]:
         while True:
-            request = registry_pb.ListDefinitionsRequest(
-                project=self.project, kind=kind_to_proto(kind) if kind else None, page_token=token
-            )
             page = self._registry.call("ListDefinitions", request, self.timeout_s)
             yield from map(definition_from_proto, page.definitions)
-            token = page.next_page_token
-            if not token:
+            request.page_token = page.next_page_token
+            if not request.page_token:
                 return
 
     def get_online_features(
@@ -143,15 +146,13 @@ class Store:
         """
         message = online_pb.GetOnlineFeaturesRequest(
             project=self.project,
-            feature_service=features if isinstance(features, str) else "",
-            features=[] if isinstance(features, str) else features,
-            entities=_columns(entities),
-            request_fields=_columns(request or {}),
-            request_time_us=_instant(request_time, "request_time"),
+            feature_service=_asking.text(features, "features") if isinstance(features, str) else "",
+            features=[] if isinstance(features, str) else _asking.texts(features, "features"),
+            entities=_asking.columns(entities, "entities"),
+            request_fields=_asking.columns({} if request is None else request, "request"),
+            request_time_us=_asking.instant(request_time, "request_time"),
         )
-        return _reading.online(
-            self._online.call("GetOnlineFeatures", message, self.timeout_s if timeout_s is None else timeout_s)
-        )
+        return _reading.online(self._online.call("GetOnlineFeatures", message, self._deadline(timeout_s)))
 
     def log_prediction(
         self,
@@ -163,11 +164,11 @@ class Store:
     ) -> None:
         """Ties a model's scores, one per row, to the answer they were made from."""
         message = online_pb.LogPredictionRequest(
-            request_id=request_id,
+            request_id=_asking.text(request_id, "request_id"),
             project=self.project,
-            model=model,
-            scores=[float(score) for score in scores],
-            predicted_at_us=_instant(predicted_at, "predicted_at"),
+            model=_asking.text(model, "model"),
+            scores=_asking.numbers(scores, "scores"),
+            predicted_at_us=_asking.instant(predicted_at, "predicted_at"),
         )
         self._online.call("LogPrediction", message, self.timeout_s)
 
@@ -192,17 +193,17 @@ class Store:
         """
         from skewless.client import _frames  # noqa: PLC0415 (frames are not imported until one is asked for)
 
-        if knowledge not in _KNOWLEDGE:
-            raise ValueError(f"knowledge is one of {', '.join(_KNOWLEDGE)}, got {knowledge!r}")
+        _asking.word(knowledge, "knowledge", _KNOWLEDGE)
+        _asking.text(request_time_column, "request_time_column")
         table = _frames.to_table(frame)
         if knowledge == "event_time":
             table = _frames.with_instants(table, request_time_column)
         header = offline_pb.FrameHeader(
             project=self.project,
-            feature_service=feature_service,
+            feature_service=_asking.text(feature_service, "feature_service"),
             knowledge=_KNOWLEDGE[knowledge],
             request_time_column=request_time_column,
-            with_statuses=with_statuses,
+            with_statuses=_asking.flag(with_statuses, "with_statuses"),
         )
 
         def requests() -> Iterator[offline_pb.GetHistoricalFeaturesRequest]:
@@ -210,15 +211,17 @@ class Store:
             for piece in _frames.to_pieces(table):
                 yield offline_pb.GetHistoricalFeaturesRequest(arrow_ipc=piece)
 
-        answers = self._offline.stream("GetHistoricalFeatures", requests(), timeout_s)
+        answers = self._offline.stream("GetHistoricalFeatures", requests(), _asking.seconds(timeout_s))
         return _frames.from_pieces(answer.arrow_ipc for answer in answers)
 
     def materialize(
         self, view: str, *, as_of: dt.datetime | int | None = None, timeout_s: float = BULK_TIMEOUT_S
     ) -> results.Run:
         """Brings a batch view, ``name@1.0.0``, up to an instant (None: now) and online."""
-        message = offline_pb.MaterializeRequest(project=self.project, view=view, as_of_us=_instant(as_of, "as_of"))
-        return _reading.run(self._offline.call("Materialize", message, timeout_s))
+        message = offline_pb.MaterializeRequest(
+            project=self.project, view=_asking.text(view, "view"), as_of_us=_asking.instant(as_of, "as_of")
+        )
+        return _reading.run(self._offline.call("Materialize", message, _asking.seconds(timeout_s)))
 
     def replay(
         self,
@@ -236,14 +239,15 @@ class Store:
         """
         message = offline_pb.ReplayRequest(
             project=self.project,
-            request_ids=[request_ids] if isinstance(request_ids, str) else request_ids,
-            served_from_us=_instant(served_from, "served_from"),
-            served_until_us=_instant(served_until, "served_until"),
+            request_ids=_asking.texts([request_ids] if isinstance(request_ids, str) else request_ids, "request_ids"),
+            served_from_us=_asking.instant(served_from, "served_from"),
+            served_until_us=_asking.instant(served_until, "served_until"),
         )
+        _asking.callback(on_progress, "on_progress")
         differences: list[results.Difference] = []
         outcomes: dict[str, str] = {}
         so_far = results.Replay(0, 0, 0, 0, 0, 0, (), {}, done=False)
-        for answer in self._offline.stream("Replay", message, timeout_s):
+        for answer in self._offline.stream("Replay", message, _asking.seconds(timeout_s)):
             differences += map(_reading.difference, answer.differences)
             outcomes |= {name: _reading.outcome(outcome) for name, outcome in answer.outcomes.items()}
             so_far = results.Replay(
@@ -264,7 +268,11 @@ class Store:
     def explain(self, request_id: str, feature: str, *, row: int = 0, max_events: int = 0) -> results.Explanation:
         """What one served value, ``view:feature`` of a row, was made of; at most ``max_events`` events (0: 100)."""
         message = offline_pb.ExplainRequest(
-            project=self.project, request_id=request_id, row=row, feature=feature, max_events=max_events
+            project=self.project,
+            request_id=_asking.text(request_id, "request_id"),
+            row=_asking.whole(row, "row"),
+            feature=_asking.text(feature, "feature"),
+            max_events=_asking.whole(max_events, "max_events"),
         )
         return _reading.explanation(self._offline.call("Explain", message, 6 * self.timeout_s))
 
@@ -285,11 +293,11 @@ class Store:
             project=self.project,
             wait_for=[
                 stream_pb.SourcePosition(project=self.project, source=source, partition=partition, next_offset=offset)
-                for source, partition, offset in wait_for
+                for source, partition, offset in _asking.positions(wait_for, "wait_for")
             ],
-            wait_for_log=wait_for_log,
+            wait_for_log=_asking.flag(wait_for_log, "wait_for_log"),
         )
-        answer = self._stream_agg.call("Status", message, self.timeout_s if timeout_s is None else timeout_s)
+        answer = self._stream_agg.call("Status", message, self._deadline(timeout_s))
         return _reading.stream_status(answer)
 
     def report(self) -> results.Report:
@@ -297,13 +305,16 @@ class Store:
         message = validator_pb.GetReportRequest(project=self.project)
         return _reading.report(self._validator.call("GetReport", message, self.timeout_s))
 
+    def _deadline(self, timeout_s: float | None) -> float:
+        return self.timeout_s if timeout_s is None else _asking.seconds(timeout_s)
+
 
 class _Peer:
     """One service, connected when it is first called."""
 
     def __init__(self, name: str, address: str | None, messages: Any, service: str, stubs: Any) -> None:
         self._name = name
-        self._address = address
+        self._address = None if address is None else _asking.text(address, name)
         self._descriptor: ServiceDescriptor = messages.DESCRIPTOR.services_by_name[service]
         self._make_stub = getattr(stubs, f"{service}Stub")
         self._channel: grpc.Channel | None = None
@@ -311,11 +322,11 @@ class _Peer:
 
     def call(self, method: str, request: Any, timeout_s: float) -> Any:
         stub, address = self._stub()
-        return call(getattr(stub, method), request, address=address, timeout_s=timeout_s)
+        return call(getattr(stub, method), request, address=address, timeout_s=timeout_s, service=self._name)
 
     def stream(self, method: str, request: Any, timeout_s: float) -> Iterator[Any]:
         stub, address = self._stub()
-        return stream(getattr(stub, method), request, address=address, timeout_s=timeout_s)
+        return stream(getattr(stub, method), request, address=address, timeout_s=timeout_s, service=self._name)
 
     def close(self) -> None:
         if self._channel is not None:
@@ -324,33 +335,9 @@ class _Peer:
 
     def _stub(self) -> tuple[Any, str]:
         if self._address is None:
-            raise ValueError(f"this needs the address of {self._name}: Store(..., {self._name}='host:port')")
+            advice = f"this needs its address: Store(..., {self._name}='host:port')"
+            raise InvalidArgumentError([Violation(self._name, advice, "REQUIRED")])
         with self._lock:
             if self._channel is None:
                 self._channel = connect(self._address, self._descriptor)
             return self._make_stub(self._channel), self._address
-
-
-def _messages(definitions: Project | Iterable[Definition]) -> Iterator[Any]:
-    own = definitions.definitions() if isinstance(definitions, Project) else definitions
-    return map(definition_to_proto, own)
-
-
-def _columns(columns: Mapping[str, object]) -> dict[str, value_pb2.ValueColumn]:
-    return {name: column_to_proto(_cells(column), field=name) for name, column in columns.items()}
-
-
-def _cells(column: object) -> Iterable[object]:
-    """The cells of a column; a single value is a column of one. Arrays of other libraries give Python values."""
-    for method in ("to_pylist", "tolist"):
-        if hasattr(column, method):
-            column = getattr(column, method)()
-    if isinstance(column, str | bytes) or not isinstance(column, Iterable):
-        return [column]
-    return column
-
-
-def _instant(instant: dt.datetime | int | None, field: str) -> int | None:
-    if instant is None:
-        return None
-    return int(check_cell(instant, ValueType.TIMESTAMP, field=field) or 0)

@@ -74,7 +74,7 @@ def error_to_status(error: SkewlessError, *, budget: int = DEFAULT_BUDGET) -> st
     return status
 
 
-def error_from_status(status: status_pb2.Status, *, peer: str = "") -> SkewlessError:
+def error_from_status(status: status_pb2.Status, *, service: str = "the peer", address: str = "?") -> SkewlessError:
     """The failure that a peer reported; by its gRPC code if it gave no reason of ours."""
     info = error_details_pb2.ErrorInfo()
     bad = error_details_pb2.BadRequest()
@@ -85,16 +85,16 @@ def error_from_status(status: status_pb2.Status, *, peer: str = "") -> SkewlessE
     if info.domain == DOMAIN and info.reason in Reason.__members__:
         kind = BY_REASON[Reason(info.reason)]
         return kind.received(status.message, info.metadata, violations)
-    return error_from_code(status.code, status.message, peer=peer)
+    return error_from_code(status.code, status.message, service=service, address=address)
 
 
-def error_from_code(code: int, message: str, *, peer: str = "") -> SkewlessError:
-    """The failure of a status that carries no details, as gRPC itself makes them."""
-    metadata = {"peer": peer, "code": code_pb2.Code.Name(code)}
-    text = f"{peer or 'peer'} answered {metadata['code']}: {message}"
+def error_from_code(code: int, message: str, *, service: str = "the peer", address: str = "?") -> SkewlessError:
+    """The failure of a status that carries no details, as gRPC itself makes them, of a ``service`` at an address."""
+    metadata = {"what": service, "address": address, "code": code_pb2.Code.Name(code)}
+    text = f"{service} at {address} answered {metadata['code']}: {message}"
     match code:
         case code_pb2.UNAVAILABLE:
-            return DependencyUnavailableError(what="peer", address=peer or "?", detail=message)
+            return DependencyUnavailableError(what=service, address=address, detail=message)
         case code_pb2.DEADLINE_EXCEEDED:
             return TimedOutError.received(text, metadata, ())
         case code_pb2.RESOURCE_EXHAUSTED if _OVERSIZED in message:

@@ -17,6 +17,7 @@ from skewless.errors import SkewlessError
 from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
+_PEER: Final = "the peer"
 METADATA: Final = ((STATUS_BYTES_HEADER, str(MAX_STATUS_BYTES)),)
 """Metadata of every call: this side takes long statuses."""
 
@@ -63,38 +64,40 @@ def _service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
     return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
 
 
-def to_error(error: grpc.RpcError, address: str) -> SkewlessError:
-    """The failure behind a gRPC error, with the peer's reason if it gave one."""
+def to_error(error: grpc.RpcError, address: str, service: str = _PEER) -> SkewlessError:
+    """The failure behind a gRPC error, with the peer's reason if it gave one; ``service`` says what the peer is."""
     try:
         status = rpc_status.from_call(error)
     except ValueError:  # a peer whose details contradict its code
         status = None
     if status is not None:
-        return error_from_status(status, peer=address)
-    return error_from_code(error.code().value[0], error.details() or "", peer=address)
+        return error_from_status(status, service=service, address=address)
+    return error_from_code(error.code().value[0], error.details() or "", service=service, address=address)
 
 
 @contextmanager
-def rich_errors(address: str) -> Iterator[None]:
+def rich_errors(address: str, service: str = _PEER) -> Iterator[None]:
     """Inside, gRPC errors become `SkewlessError`s."""
     try:
         yield
     except grpc.RpcError as error:
-        raise to_error(error, address) from error
+        raise to_error(error, address, service) from error
 
 
-def call(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float) -> Any:
+def call(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float, service: str = _PEER) -> Any:
     """One unary call with a deadline. Raises SkewlessError."""
-    with rich_errors(address):
+    with rich_errors(address, service):
         return method(request, timeout=timeout_s, metadata=METADATA)
 
 
-def stream(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float | None) -> Iterator[Any]:
+def stream(
+    method: Callable[..., Any], request: Any, *, address: str, timeout_s: float | None, service: str = _PEER
+) -> Iterator[Any]:
     """A call whose answer is streamed; ``request`` may be an iterator. Raises SkewlessError while consumed.
 
     Leaving the iteration early cancels the call.
     """
-    with rich_errors(address):
+    with rich_errors(address, service):
         answers = method(request, timeout=timeout_s, metadata=METADATA)
         try:
             yield from answers

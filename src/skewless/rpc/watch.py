@@ -15,6 +15,7 @@ import grpc
 
 from skewless.api.registry.v1 import registry_service_pb2 as pb
 from skewless.api.registry.v1 import registry_service_pb2_grpc as stubs
+from skewless.clock import Backoff
 from skewless.codec.definitions import catalog_from_proto
 from skewless.definitions.catalog import Catalog
 from skewless.errors import SkewlessError
@@ -22,8 +23,7 @@ from skewless.rpc.channel import METADATA, connect, to_error
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S: Final = 0.1
-LONGEST_WAIT_S: Final = 5.0
+_AWAY: Final = Backoff(0.1, 5.0)
 
 
 class CatalogWatcher:
@@ -65,17 +65,15 @@ class CatalogWatcher:
             self._thread.join()
 
     def _run(self) -> None:
-        wait = FIRST_WAIT_S
+        failures = 0
         while not self._stop.is_set():
             before = self.revision
             try:
                 self._follow()
             except Exception:
                 log.exception("the catalogue of %s could not be taken over", self._address)
-            if self.revision != before:
-                wait = FIRST_WAIT_S
-            self._stop.wait(wait)
-            wait = min(2 * wait, LONGEST_WAIT_S)
+            failures = 1 if self.revision != before else failures + 1
+            self._stop.wait(_AWAY.after(failures))
 
     def _follow(self) -> None:
         """One call: until it fails or the watcher is stopped."""
@@ -96,10 +94,9 @@ class CatalogWatcher:
             except grpc.RpcError as error:
                 if self._stop.is_set():
                     return
-                self.last_error = to_error(error, self._address)
+                self.last_error = to_error(error, self._address, "the registry")
                 log.warning(
-                    "the registry at %s cannot be heard, going on with revision %d: %s",
-                    self._address,
+                    "going on with revision %d of the catalogue: %s",
                     self.revision,
                     self.last_error,
                 )

@@ -283,7 +283,7 @@ def test_request_times_of_a_frame_are_instants(
         peer[1].get_historical_features(pa.table({"request_time": column}), "model@1.0.0")
     with pytest.raises(WrongTypeError, match="only the columns request_time"):
         peer[1].get_historical_features(pa.table({"request_time": column}), "model@1.0.0", request_time_column="at")
-    with pytest.raises(ValueError, match="event_time, as_served"):
+    with pytest.raises(InvalidArgumentError, match="event_time, as_served"):
         peer[1].get_historical_features(pa.table({"request_time": column}), "m@1.0.0", knowledge="now")
     assert peer[0].asked == []
 
