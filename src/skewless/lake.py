@@ -7,7 +7,7 @@ the positions they bring a reader to (``marks``) become visible together or not 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -79,8 +79,13 @@ Condition: TypeAlias = (
 )
 """Column, operator, value. A null fulfils none."""
 
-_MOST_LISTED: Final = 2_000
-"""A longer list of values costs less when it is looked up in what was read."""
+_COMPARISONS: Final = {
+    "=": pc.equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
 
 
 def date_of(time_us: int) -> str:
@@ -174,22 +179,21 @@ class Table:
         """The rows, in no order; None if the table is not there yet.
 
         columns: those wanted; one that the table does not have (yet) is left out.
-        dates: only partitions from the first to the second, both included.
-        where: only rows for which all of these hold. Files that cannot have such rows are not opened.
+        dates: only partitions from the first to the second, both included; files of others are not opened.
+        where: only rows for which all of these hold. Without dates, files that cannot have such rows are not opened.
         """
         table = self._open()
         if table is None:
             return None
         schema = pa.schema(table.schema().to_arrow())
-        conditions = list(where)
-        if dates is not None:
-            conditions += [("date", ">=", dates[0]), ("date", "<=", dates[1])]
-        looked_up = [(name, value) for name, _, value in where if _is_long(value)]
         wanted = [name for name in columns if name in schema.names]
-        found = _selected(table, schema, {*wanted, *(name for name, _ in looked_up)}, conditions)
-        for name, values in looked_up:
-            found = found.filter(pc.is_in(found[name], value_set=pa.array(values, schema.field(name).type)))
-        return found.select(wanted)
+        read = pa.schema([field for field in schema if field.name in {*wanted, *(name for name, _, _ in where)}])
+        bounds = (
+            list(_bounds(where)) if dates is None else [f'"date" BETWEEN {_literal(dates[0])} AND {_literal(dates[1])}']
+        )
+        batches = _batches(table, read.names, bounds)
+        kept = [_fulfilling(batch.cast(read), where) for batch in batches]
+        return pa.Table.from_batches(kept, read).select(wanted)
 
     def _open(self) -> DeltaTable | None:
         try:
@@ -198,30 +202,33 @@ class Table:
             return None
 
 
-def _selected(table: DeltaTable, schema: pa.Schema, names: set[str], conditions: Sequence[Condition]) -> pa.Table:
-    fields = [field for field in schema if field.name in names]
-    listed = ", ".join(_quoted(field.name) for field in fields) or "1"
-    query = f"SELECT {listed} FROM rows"  # noqa: S608 (names are quoted, values are literals)
-    if conditions:
-        query += " WHERE " + " AND ".join(_sql(*condition) for condition in conditions)
-    reader = QueryBuilder().register("rows", table).execute(query)
-    found = pa.RecordBatchReader.from_stream(reader).read_all()
-    return found.cast(pa.schema(fields)) if fields else found
+def _batches(table: DeltaTable, names: Sequence[str], bounds: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The columns of the files that may have rows within the bounds. Each bound costs some time per file."""
+    query = f"SELECT {', '.join(map(_quoted, names))} FROM rows"  # noqa: S608 (names are quoted, values are literals)
+    if bounds:
+        query += f" WHERE {' AND '.join(bounds)}"
+    yield from pa.RecordBatchReader.from_stream(QueryBuilder().register("rows", table).execute(query))
 
 
-def _sql(name: str, operator: str, value: str | int | Sequence[str] | None) -> str:
-    column = _quoted(name)
-    if value is None:
-        return f"{column} IS NOT NULL"
-    if isinstance(value, str | int):
-        return f"{column} {operator} {_literal(value)}"
-    if _is_long(value):
-        return f"{column} BETWEEN {_literal(min(value))} AND {_literal(max(value))}"
-    return f"{column} IN ({', '.join(map(_literal, value))})" if value else "FALSE"
+def _bounds(where: Sequence[Condition]) -> Iterator[str]:
+    """What the least and greatest values of a file can be held against."""
+    for name, operator, value in where:
+        if isinstance(value, str | int):
+            yield f"{_quoted(name)} {operator} {_literal(value)}"
+        elif value:
+            yield f"{_quoted(name)} BETWEEN {_literal(min(value))} AND {_literal(max(value))}"
 
 
-def _is_long(value: str | int | Sequence[str] | None) -> bool:
-    return not isinstance(value, str | int | None) and len(value) > _MOST_LISTED
+def _fulfilling(batch: pa.RecordBatch, where: Sequence[Condition]) -> pa.RecordBatch:
+    for name, operator, value in where:
+        cells = batch.column(name)
+        if value is None:
+            batch = batch.filter(cells.is_valid())
+        elif isinstance(value, str | int):
+            batch = batch.filter(_COMPARISONS[operator](cells, value))
+        else:
+            batch = batch.filter(pc.is_in(cells, value_set=pa.array(value, cells.type)))
+    return batch
 
 
 def _quoted(name: str) -> str:

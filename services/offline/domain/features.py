@@ -51,8 +51,10 @@ def check_columns(views: Sequence[View], columns: Iterable[str]) -> None:
 
 
 def event_columns(view: StreamView) -> list[str]:
-    """The decoded columns of an event log that the kernel needs to compute a view: those of its source."""
-    return [column.name for column in view.source.columns]
+    """The decoded columns of an event log that the kernel reads to compute a view, in the order of its source."""
+    read = {feature.column for feature in view.features}
+    # Which columns a condition reads only the kernel knows.
+    return [column.name for column in view.source.columns if view.filter is not None or column.name in read]
 
 
 def earliest_needed(view: View, earliest_request_us: int) -> int | None:

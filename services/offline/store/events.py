@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pyarrow as pa
 
@@ -12,9 +11,6 @@ from services.offline.domain.instants import clamp
 from services.offline.domain.rows import ARROW_TYPES
 from skewless.definitions.catalog import InputLog
 from skewless.lake import COLUMN_PREFIX, EPOCH, EVENT_COLUMNS, Condition, Lake, date_of, log_mark
-
-_MOST_IDS: Final = 2_000
-"""With more entities than this, reading all of them costs less than asking for each."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class DeltaEvents:
             where.append(("event_time_us", ">=", clamp(from_us)))
         if until_us is not None:
             where.append(("event_time_us", "<", until_us))
-        if entity_ids is not None and len(entity_ids) <= _MOST_IDS:
+        if entity_ids is not None:
             where.append(("entity_id", "in", entity_ids))
         dates = (
             "0000" if from_us is None else date_of(clamp(from_us)),

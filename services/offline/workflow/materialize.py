@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.offline.domain.features import event_columns
 from services.offline.domain.instants import check_instant
 from services.offline.domain.rows import Rows
 from services.offline.ports import Catalogs, EventLogs, OnlineRows, Runs, Transforms
@@ -118,7 +117,7 @@ class Materializer:
         log = catalog.event_log(project, source)
         if log is None:
             raise UnknownResourceError(name=source, kind="source with an event log (no view reads it)")
-        names = event_columns(log.views[0])
+        names = [column.name for column in log.source.columns]
         found = self.events.events(
             log,
             columns=[COLUMN_PREFIX + name for name in names],

@@ -46,7 +46,7 @@ def _vector(message: served_pb2.ServedVector) -> ServedVector:
         request_time_us=response.request_time_us,
         token=response.as_of_token,
         columns=_Columns(response),
-        rows=len(columns[0].statuses) if columns else 0,
+        rows=_rows(response),
         served_at_us=message.served_at_us,
     )
 
@@ -60,9 +60,17 @@ class _Columns:
         self._response = response
 
     def __iter__(self) -> Iterator[ServedColumn]:
-        names = self._response.feature_names
-        for name, column in zip(names, self._response.columns, strict=True):
-            yield ServedColumn(name, [value_from_proto(value) for value in column.values], column.statuses)
+        columns = zip(self._response.feature_names, self._response.columns, strict=True)
+        if _rows(self._response) == 1:  # nearly always, and much faster without loops
+            for name, column in columns:
+                yield ServedColumn(name, (value_from_proto(column.values[0]),), (column.statuses[0],))
+        else:
+            for name, column in columns:
+                yield ServedColumn(name, [value_from_proto(value) for value in column.values], column.statuses)
+
+
+def _rows(response: online_pb2.GetOnlineFeaturesResponse) -> int:
+    return len(response.columns[0].statuses) if response.columns else 0
 
 
 def _cells(columns: Mapping[str, value_pb2.ValueColumn]) -> dict[str, Sequence[Cell]]:
