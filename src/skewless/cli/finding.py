@@ -1,0 +1,105 @@
+"""Where the mesh is and which project is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from skewless.cli.answer import CliError, Exit
+from skewless.cli.repository import Repository
+from skewless.local.mesh import SERVICES
+from skewless.local.ports import LocalError
+from skewless.local.state import MeshState, holder
+
+if TYPE_CHECKING:
+    from skewless.client import Store
+
+ADDRESS: Final = "SKEWLESS_ADDRESS"
+_FORM: Final = "registry=HOST:PORT,online=HOST:PORT,..."
+
+
+def addresses(data: Path) -> dict[str, str]:
+    """The address of each service: of ``SKEWLESS_ADDRESS``, else of the mesh in the data directory.
+
+    Raises CliError when neither leads to a mesh.
+    """
+    if text := os.environ.get(ADDRESS, "").strip():
+        return _parse(text)
+    state = running(data)
+    if state is None:
+        raise CliError(
+            f"no mesh runs in {data}, and {ADDRESS} is not set; start one with `skewless up --data {data}`, "
+            f"or set {ADDRESS}={_FORM}",
+            Exit.NOT_REACHABLE,
+        )
+    return state.addresses
+
+
+def running(data: Path) -> MeshState | None:
+    """The mesh that runs in a data directory; None if none does. Raises CliError while it is only starting."""
+    try:
+        pid = holder(data)
+        state = MeshState.read(data) if pid is not None else None
+    except LocalError as error:
+        raise CliError(str(error), Exit.NOT_REACHABLE) from error
+    except OSError as error:
+        raise CliError(f"{error.filename or data}: {error.strerror}; give another directory with --data") from error
+    if pid is None:
+        return None
+    if state is None or state.pid != pid:
+        raise CliError(
+            f"process {pid} holds {data}, and is not ready or was not started by `skewless up`; "
+            "try again in some seconds, or end that process",
+            Exit.NOT_REACHABLE,
+        )
+    return state
+
+
+def open_store(data: Path, project: str, *needs: str) -> Store:
+    """A client of a project for these services. Raises CliError if one has no address."""
+    from skewless.client import Store  # noqa: PLC0415 (gRPC is imported when a service is to be called)
+
+    found = addresses(data)
+    if lacking := [name for name in needs if name not in found]:
+        raise CliError(
+            f"{ADDRESS} does not name {', '.join(lacking)}; it has {', '.join(found)}, the form is {_FORM}",
+            Exit.NOT_REACHABLE,
+        )
+    return Store(
+        project,
+        registry=found.get("registry"),
+        online=found.get("online"),
+        offline=found.get("offline"),
+        stream_agg=found.get("stream_agg"),
+        validator=found.get("validator"),
+    )
+
+
+def project_name(given: str | None) -> str:
+    """The project: as given, else of ``SKEWLESS_PROJECT``, else of ``skewless.toml`` here. Raises CliError."""
+    if given:
+        return given
+    if named := os.environ.get("SKEWLESS_PROJECT"):
+        return named
+    here = Repository.find(Path.cwd())
+    if here is None:
+        raise CliError("which project? Give --project NAME, set SKEWLESS_PROJECT, or go where skewless.toml is")
+    return here.project
+
+
+def _parse(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    faults: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, address = part.partition("=")
+        host, colon, port = address.rpartition(":")
+        if name not in SERVICES:
+            faults.append(f"{name!r} is no service; there are {', '.join(SERVICES)}")
+        elif not equals or not colon or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+            faults.append(f"{part!r} is not NAME=HOST:PORT")
+        else:
+            found[name] = address
+    if faults:
+        raise CliError(f"{ADDRESS} is to be {_FORM}: {'; '.join(faults)}")
+    return found
