@@ -178,11 +178,9 @@ class Oracle:
         }
 
 
-def served_rows(store: Store, journal: demo.Journal) -> list[dict[str, Any]]:
-    """What was served, a row per vector, instants as microseconds."""
-    table = store.get_historical_features(
-        journal.asked.frame(), definitions.SERVICE, knowledge="as_served", with_statuses=True
-    )
+def served_rows(store: Store, frame: pa.Table) -> list[dict[str, Any]]:
+    """What was served, a row per row of the frame, instants as microseconds."""
+    table = store.get_historical_features(frame, definitions.SERVICE, knowledge="as_served", with_statuses=True)
     columns = {
         name: column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
         for name, column in zip(table.schema.names, table.columns, strict=True)
@@ -243,7 +241,7 @@ def test_the_account_adds_up_and_what_was_served_is_what_the_oracle_says(tmp_pat
             replay = asking.replay(store, journal.asked, progress)
         assert (replay.equal, replay.different, replay.not_answered) == (asked, 0, 0)
 
-        rows, oracle = served_rows(store, journal), Oracle(traffic)
+        rows, oracle = served_rows(store, journal.asked.frame()), Oracle(traffic)
         chosen = random.Random(3).sample(range(asked), 40)  # noqa: S311 (a choice to be repeated)
         for index in chosen:
             assert_as_the_oracle_says(rows[index], oracle, known.records[index], known.night[index])
