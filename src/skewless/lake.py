@@ -7,14 +7,15 @@ the positions they bring a reader to (``marks``) become visible together or not 
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 EPOCH: Final = 1
 """The epoch of every input log: epochs are opened in the registry, which cannot do so yet."""
@@ -114,6 +115,7 @@ class Lake:
 
     root: str
     options: Mapping[str, str] | None = None
+    _tables: dict[str, Table] = field(default_factory=dict, repr=False, compare=False)
 
     def events(self, project: str, log: str) -> Table:
         """The event log of an input log."""
@@ -132,15 +134,22 @@ class Lake:
         return self._table(project, view, f"v{storage}")
 
     def _table(self, *parts: str) -> Table:
-        return Table("/".join((self.root.rstrip("/"), *parts)), dict(self.options or {}))
+        uri = "/".join((self.root.rstrip("/"), *parts))
+        return self._tables.setdefault(uri, Table(uri, dict(self.options or {})))
 
 
-@dataclass(frozen=True)
 class Table:
-    """One Delta table, partitioned by ``date``. It comes to be with its first append."""
+    """One Delta table, partitioned by ``date``. It comes to be with its first append. Safe for many threads.
 
-    uri: str
-    options: dict[str, str]
+    Readers keep the newest version they have seen and follow the table's log from there: reading all of it costs more
+    than most of what is asked. Where that fails, the next one begins anew.
+    """
+
+    def __init__(self, uri: str, options: dict[str, str]) -> None:
+        self.uri = uri
+        self.options = options
+        self._seen: DeltaTable | None = None
+        self._lock = threading.Lock()
 
     def append(self, rows: pa.Table, marks: Mapping[str, int]) -> None:
         """Appends rows and records each mark (name to position) in the same commit. New columns are added."""
@@ -191,15 +200,26 @@ class Table:
         bounds = (
             list(_bounds(where)) if dates is None else [f'"date" BETWEEN {_literal(dates[0])} AND {_literal(dates[1])}']
         )
-        batches = _batches(table, read.names, bounds)
-        kept = [_fulfilling(batch.cast(read), where) for batch in batches]
+        try:
+            kept = [_fulfilling(batch.cast(read), where) for batch in _batches(table, read.names, bounds)]
+        except (OSError, pa.ArrowException, DeltaError):
+            self._seen = None
+            raise
         return pa.Table.from_batches(kept, read).select(wanted)
 
     def _open(self) -> DeltaTable | None:
-        try:
-            return DeltaTable(self.uri, storage_options=self.options)
-        except TableNotFoundError:
-            return None
+        with self._lock:
+            try:
+                if self._seen is None:
+                    self._seen = DeltaTable(self.uri, storage_options=self.options)
+                else:
+                    self._seen.update_incremental()
+            except TableNotFoundError:
+                self._seen = None
+            except (OSError, DeltaError):
+                self._seen = None
+                raise
+            return self._seen
 
 
 def _batches(table: DeltaTable, names: Sequence[str], bounds: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -79,3 +80,20 @@ def test_conditions_that_nothing_fulfils_give_no_rows_but_the_columns(tmp_path: 
         found = table.read(["n", "text"], where=[condition])
         assert found is not None
         assert (found.num_rows, found.schema.types) == (0, [pa.int64(), pa.string()])
+
+
+def test_readers_follow_other_writers_and_recover_from_a_table_made_anew(tmp_path: Path) -> None:
+    reader, writer = (Lake(str(tmp_path)).events("p", "topic") for _ in range(2))
+    rows = pa.table({"n": [1], "date": ["2013-01-01"]})
+    for count in range(1, 4):
+        writer.append(rows, {log_mark(1, 0): count})
+        found = reader.read(["n"])
+        assert found is not None
+        assert (found.num_rows, reader.marks([log_mark(1, 0)])) == (count, {"1/0": count})
+    shutil.rmtree(tmp_path)
+    writer.append(rows.set_column(0, "m", pa.array([2])), {})
+    with pytest.raises((OSError, pa.ArrowException)):
+        reader.read(["n"])
+    found = reader.read(["m"])
+    assert found is not None
+    assert found.to_pylist() == [{"m": 2}]
