@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 
-from services.stream_agg.consumer import KafkaTopics
-from services.stream_agg.publisher import KafkaDeadLetters, KafkaRekeyedLog
+from services.stream_agg.consumer import KafkaKeptRecords, KafkaTopics
+from services.stream_agg.publisher import KafkaDeadLetters, KafkaLetterSender, KafkaRekeyedLog
 from services.stream_agg.servicer import SERVICE, StreamAggServicer, register
 from services.stream_agg.settings import Settings
 from services.stream_agg.store import LakeEvents, LakeProgress, ValkeyStore
 from services.stream_agg.workflow.board import Board
+from services.stream_agg.workflow.dead_letters import DeadLetters
 from services.stream_agg.workflow.follow import Follower
 from services.stream_agg.workflow.session import Limits, Outside
 from skewless.bus import Bus
@@ -43,10 +44,11 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         cache_bytes=settings.cache_mb << 20,
     )
     follower = Follower(outside, limits, lambda topic, partitions: KafkaRekeyedLog(bus, topic, partitions))
+    letters = DeadLetters(KafkaKeptRecords(bus), lambda: KafkaLetterSender(bus))
     watcher = CatalogWatcher(settings.registry, follower.take)
 
     server = Server(settings.listen, threads=settings.calls)
-    server.add(register, StreamAggServicer(board), SERVICE)
+    server.add(register, StreamAggServicer(board, follower, letters), SERVICE)
     address = server.start()
     server.set_serving(serving=True)
     watcher.start()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from services.stream_agg.domain.account import Account
+from services.stream_agg.domain.letters import KeptRecord, LetterPosition
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import PartitionFacts, TopicFacts
 from skewless.errors import DependencyUnavailableError, Fault, SkewlessError
@@ -50,6 +52,9 @@ class Topics(Protocol):
     def facts(self, topic: str, group: str) -> tuple[TopicFacts, list[PartitionFacts]] | None:
         """What is known of a topic and of the group's commits in it; None if there is no such topic."""
 
+    def starts(self, topic: str) -> dict[int, int]:
+        """The first offset that is still there, per partition."""
+
     def ends(self, topic: str) -> dict[int, int]:
         """The offset of the record to come, per partition."""
 
@@ -75,6 +80,31 @@ class DeadLetters(Protocol):
 
     def flush(self, timeout_s: float) -> bool:
         """Whether all are stored."""
+
+
+class KeptRecords(Protocol):
+    """Reads the topics of dead letters."""
+
+    def read(self, topic: str, after: Mapping[int, int]) -> Generator[KeptRecord, None, None]:
+        """What the topic has now, in the order of its times, from these offsets on (absent: from its start).
+
+        Close it when it is not read to its end. A topic that is not there has nothing.
+        """
+
+
+class LetterSender(Protocol):
+    """Sends dead letters to their source."""
+
+    def replay(self, topic: str, letter: KeptRecord, position: LetterPosition) -> None:
+        """Queues the letter's record for its source topic."""
+
+    def note(self, headers: Mapping[str, bytes]) -> None:
+        """Queues the record that says that it was replayed."""
+
+    def flush(self) -> None:
+        """Returns when all are stored."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +208,11 @@ class EventLog(Protocol):
     def logged(self, partitions: int) -> dict[int, int]:
         """Per partition, the offset below which every row is there; a partition without rows is absent."""
 
-    def append(self, rows: Any, logged: Mapping[int, int]) -> None:
-        """Appends an Arrow table of rows and these offsets in one commit."""
+    def account(self, partitions: int) -> Account:
+        """What was appended last."""
+
+    def append(self, rows: Any, logged: Mapping[int, int], account: Account) -> None:
+        """Appends an Arrow table of rows (None: none), these offsets, and the account with them, in one commit."""
 
 
 @dataclass(frozen=True, slots=True)

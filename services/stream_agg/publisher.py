@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.stream_agg.domain.letters import REPLAYED_FROM, REPLAYED_TOPIC, TOPIC, KeptRecord, LetterPosition
 from services.stream_agg.domain.sources import SOURCE_HEADER
 from services.stream_agg.ports import Letter, RekeyedRecord
-from skewless.bus import Bus, Sender
+from skewless.bus import Bus, BusError, Sender
 
-DEAD_LETTER_TOPIC = "skewless.dead-letter"
+_STORED_S = 10.0
 
 
 class KafkaRekeyedLog:
@@ -64,10 +65,10 @@ class KafkaDeadLetters:
     def send(self, letters: Iterable[Letter]) -> None:
         with self._lock:
             if self._sender is None:
-                self._bus.ensure_topic(DEAD_LETTER_TOPIC)
+                self._bus.ensure_topic(TOPIC)
                 self._sender = self._bus.sender()
             for letter in letters:
-                self._sender.send(DEAD_LETTER_TOPIC, letter.value, key=letter.key, headers=letter.headers)
+                self._sender.send(TOPIC, letter.value, key=letter.key, headers=letter.headers)
 
     def flush(self, timeout_s: float) -> bool:
         with self._lock:
@@ -79,3 +80,32 @@ class KafkaDeadLetters:
             if self._sender is not None:
                 self._sender.close()
                 self._sender = None
+
+
+class KafkaLetterSender:
+    """`LetterSender`; the record of what was replayed is a topic, made when it is first needed."""
+
+    def __init__(self, bus: Bus) -> None:
+        bus.ensure_topic(REPLAYED_TOPIC)
+        self._sender: Sender = bus.sender()
+        self._address = bus.address
+
+    def replay(self, topic: str, letter: KeptRecord, position: LetterPosition) -> None:
+        self._sender.send(
+            topic,
+            letter.value,
+            key=letter.key,
+            partition=position.partition,
+            headers={REPLAYED_FROM: str(position).encode()},
+        )
+
+    def note(self, headers: Mapping[str, bytes]) -> None:
+        self._sender.send(REPLAYED_TOPIC, None, headers=headers)
+
+    def flush(self) -> None:
+        if not self._sender.flush(_STORED_S):
+            raise BusError(self._address, "replaying dead letters", f"not stored within {_STORED_S:g} s")
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._sender.close()

@@ -1,9 +1,11 @@
 """The event log's table: rows and their offsets in one commit, dated, and counted from where they end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from services.stream_agg.domain.account import Account
 from services.stream_agg.ports import Progress
 from services.stream_agg.store.lake import LakeEvents, LakeProgress
 from services.stream_agg.workflow.fold import Decoded
@@ -13,6 +15,7 @@ from tests.decoded import decoded, input_log, payload
 
 DAY = 86_400_000_000
 LOG = input_log(direct=False)
+ACCOUNT = Account(5, {"accepted": 2, "malformed": 1, "duplicate": 1, "too_far_future": 1}, 1, {3: 2 * DAY, 1: -5})
 
 
 def five() -> Decoded:
@@ -31,7 +34,8 @@ def test_rows_keep_bytes_verdicts_and_cells_and_are_dated_by_their_event(tmp_pat
     lake = Lake(str(tmp_path))
     log = LakeEvents(lake, "p", "log")
     assert log.logged(4) == {}
-    log.append(event_rows([five()], {}), {3: 15})
+    log.append(event_rows([five()], {}), {3: 15}, ACCOUNT)
+    assert log.account(4) == ACCOUNT
     assert log.logged(4) == {3: 15}
     assert read(lake) == {
         10: ("accepted", "1970-01-02", 1, payload("a", DAY, 1)),
@@ -42,6 +46,14 @@ def test_rows_keep_bytes_verdicts_and_cells_and_are_dated_by_their_event(tmp_pat
     }
 
 
+def test_an_account_can_go_on_without_rows(tmp_path: Path) -> None:
+    log = LakeEvents(Lake(str(tmp_path)), "p", "log")
+    assert log.account(4) == Account(0, dict.fromkeys(ACCOUNT.verdicts, 0), 0, {})
+    log.append(event_rows([five()], {}), {3: 15}, ACCOUNT)
+    log.append(None, {}, replace(ACCOUNT, consumed=7))
+    assert (log.account(4).consumed, log.account(4).late, log.logged(4)) == (7, 1, {3: 15})
+
+
 @pytest.mark.parametrize("logged", range(10, 16))
 def test_rows_that_are_logged_already_are_left_out(tmp_path: Path, logged: int) -> None:
     rows = event_rows([five()], {3: logged})
@@ -49,7 +61,7 @@ def test_rows_that_are_logged_already_are_left_out(tmp_path: Path, logged: int) 
         assert rows is None
         return
     lake = Lake(str(tmp_path))
-    LakeEvents(lake, "p", "log").append(rows, {3: 15})
+    LakeEvents(lake, "p", "log").append(rows, {3: 15}, ACCOUNT)
     assert sorted(read(lake)) == list(range(logged, 15))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from services.stream_agg.domain.account import Account
 
 
 @dataclass
@@ -17,11 +18,15 @@ class LogState:
     visible: per view and partition, everything below is readable online.
     rekeyed: per source partition, everything below is in the re-keyed log; not used by direct logs.
     sent: per partition of a re-keyed log, the offset behind what the re-keyer has put there.
+    reading: per partition, the next record to be read; below what is visible while the log is read again.
+    uncounted: records that were read again and are not in the account yet.
+    account: of the records that are in the event log.
     """
 
     project: str
     log: str
     source: str
+    topic: str
     direct: bool
     epoch: int
     views: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -33,7 +38,9 @@ class LogState:
     event_times: dict[int, int] = field(default_factory=dict)
     rekeyed: dict[int, int] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
-    records: Counter[str] = field(default_factory=Counter)
+    reading: dict[int, int] = field(default_factory=dict)
+    uncounted: int = 0
+    account: Account = field(default_factory=Account)
     late: int = 0
     below_horizon: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
@@ -161,6 +168,10 @@ def _missing_in(
         reached = state.next_offset(partition)
         if reached < offset:
             return f"{state.log}/{partition} is readable up to {reached} of {offset}"
+        if (reading := state.reading.get(partition, reached)) < offset:
+            return f"{state.log}/{partition} is read again up to {reading} of {offset}"
+        if logged and state.uncounted:
+            return f"{state.log}: {state.uncounted} records that were read again are not in the account yet"
         if logged and state.logged.get(partition, 0) < offset:
             return f"{state.log}/{partition} is logged up to {state.logged.get(partition, 0)} of {offset}"
     return ""

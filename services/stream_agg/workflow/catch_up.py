@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from services.stream_agg.domain.opening import Begin
 from services.stream_agg.ports import Records, States, Store, Topics
 from services.stream_agg.workflow.fold import LogFold, ViewFold
+from services.stream_agg.workflow.rereading import cut_records
 from skewless.clock import Clock
 from skewless.definitions.catalog import InputLog
 
@@ -127,31 +127,7 @@ class CatchUp:
         for part in parts:
             cut = bisect_left(part.offsets, limit[part.partition])
             if cut:
-                self._work.take(_slice(part, 0, cut), states, self._clock.now_us())
+                self._work.take(cut_records(part, 0, cut), states, self._clock.now_us())
             if cut < len(part):
-                rest.append(_slice(part, cut, len(part)))
+                rest.append(cut_records(part, cut, len(part)))
         return rest
-
-
-@dataclass(slots=True)
-class _Slice:
-    partition: int
-    offsets: list[int]
-    keys: list[bytes | None]
-    values: list[bytes | None]
-    times_us: list[int]
-    headers: list[dict[str, bytes]]
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-
-def _slice(part: Records, begin: int, end: int) -> Records:
-    return _Slice(
-        part.partition,
-        part.offsets[begin:end],
-        part.keys[begin:end],
-        part.values[begin:end],
-        part.times_us[begin:end],
-        part.headers[begin:end],
-    )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-
-import pyarrow.compute as pc
 
 from services.stream_agg.domain.commits import Trail
 from services.stream_agg.domain.notes import Note
@@ -28,6 +26,7 @@ from services.stream_agg.ports import (
 )
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.fold import Decoded
+from services.stream_agg.workflow.ledger import Ledger
 from services.stream_agg.workflow.rows import event_rows
 from skewless.definitions.catalog import InputLog
 from skewless.errors import DependencyUnavailableError
@@ -57,6 +56,7 @@ class Committer:
         dead_letters: DeadLetters | None,
         states: States,
         board: Board,
+        ledger: Ledger,
         interval_s: float,
         rows: int,
     ) -> None:
@@ -68,6 +68,8 @@ class Committer:
         self._dead_letters = dead_letters
         self._states = states
         self._board = board
+        self._ledger = ledger
+        self._again = 0
         self._interval_s = interval_s
         self._limit = rows
         self._wake = threading.Condition()
@@ -106,6 +108,7 @@ class Committer:
             self._stop = True
             if not finish:
                 self._decoded, self._letters, self._steps, self._moved, self._count = [], [], [], [], 0
+                self._again = 0
             self._wake.notify_all()
         self._thread.join()
         self._states.close()
@@ -117,11 +120,13 @@ class Committer:
         seen: Mapping[int, int],
         steps: Sequence[tuple[int, int, Note]],
         progress: Sequence[Progress],
+        *,
+        again: int,
     ) -> None:
         """Takes over what was folded and written; waits when too much is waiting.
 
         seen: per partition, below it every row has been handed over. steps: (partition, next offset, note)
-        of written states.
+        of written states. again: records that were delivered although they had been before.
         """
         with self._wake:
             self._wake.wait_for(lambda: self._count < _WAITING_ROWS * self._limit or self._over())
@@ -131,6 +136,7 @@ class Committer:
             self._seen.update({p: max(at, self._seen.get(p, 0)) for p, at in seen.items()})
             self._steps += steps
             self._moved += progress
+            self._again += again
             if self._count >= self._limit:
                 self._wake.notify_all()
 
@@ -160,10 +166,11 @@ class Committer:
             letters, self._letters = self._letters, []
             steps, self._steps = self._steps, []
             moved, self._moved = self._moved, []
+            again, self._again = self._again, 0
             seen = dict(self._seen)
             self._count = 0
             self._wake.notify_all()
-        if not steps and not self._pending and seen == self._logged:
+        if not steps and not self._pending and not again and seen == self._logged:
             return
         if letters and self._dead_letters is not None:
             self._dead_letters.send(letters)
@@ -171,29 +178,36 @@ class Committer:
                 with self._wake:
                     if self._stop:
                         return  # the rows are not logged, so they come again
-        self._log_rows(decoded, seen)
+        self._log_rows(decoded, seen, again)
         if steps:
             self._states.barrier()
         self._commit(steps)
         if moved:
             self._progress.append(self._log.project, _thinned(moved))
 
-    def _log_rows(self, decoded: Sequence[Decoded], seen: Mapping[int, int]) -> None:
-        if seen == self._logged:
+    def _log_rows(self, decoded: Sequence[Decoded], seen: Mapping[int, int], again: int) -> None:
+        if seen == self._logged and not again:
             return
         rows = event_rows(decoded, self._logged)
-        if rows is not None:
-            self._events.append(rows, {p: at for p, at in seen.items() if at > self._logged.get(p, 0)})
+        account = self._ledger.add(rows, delivered=again + self._new(decoded), again=again)
+        if rows is not None or again:
+            self._events.append(rows, {p: at for p, at in seen.items() if at > self._logged.get(p, 0)}, account)
         self._logged = dict(seen)
-        counts: Counter[str] = Counter()
-        if rows is not None:
-            counts.update({pair["values"]: pair["counts"] for pair in pc.value_counts(rows["verdict"]).to_pylist()})
 
         def note(state: LogState) -> None:
             state.logged.update(seen)
-            state.records.update(counts)
+            state.account = account
+            state.uncounted -= again
 
         self._change(note)
+
+    def _new(self, decoded: Sequence[Decoded]) -> int:
+        """How many records are not in the event log yet."""
+        logged = self._logged
+        return sum(
+            len(part.records) - bisect_left(part.records.offsets, logged.get(part.records.partition, 0))
+            for part in decoded
+        )
 
     def _commit(self, steps: Sequence[tuple[int, int, Note]]) -> None:
         for partition, next_offset, note in steps:

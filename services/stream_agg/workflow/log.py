@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from services.stream_agg.ports import WrongPartitionError
 from services.stream_agg.workflow.board import LogState
 from services.stream_agg.workflow.fold import storage_name
+from services.stream_agg.workflow.rereading import Errands
 from services.stream_agg.workflow.session import (
     Limits,
     LogStoppedError,
@@ -46,11 +47,20 @@ class LogWorker:
             outside,
             limits,
             Wanted(),
+            Errands(),
             self._stop,
         )
-        outside.board.open(LogState(input_log.project, input_log.name, input_log.source.name, input_log.direct, EPOCH))
+        source = input_log.source
+        outside.board.open(
+            LogState(input_log.project, input_log.name, source.name, source.topic, input_log.direct, EPOCH)
+        )
         self.want(input_log.views)
         self._thread = threading.Thread(target=self._run, name=f"log-{input_log.name}", daemon=True)
+
+    @property
+    def errands(self) -> Errands:
+        """What is to be done with the log's reader."""
+        return self._task.errands
 
     def start(self) -> None:
         self._thread.start()

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import Begin, Stop, TopicFacts, open_log
 from services.stream_agg.domain.sources import write_position
-from services.stream_agg.ports import LogReader, Records, RekeyedLog, RekeyedRecord, Topics
+from services.stream_agg.ports import Records, RekeyedLog, RekeyedRecord, Topics
 from services.stream_agg.workflow.board import Board, LogState
+from services.stream_agg.workflow.rereading import Errands, Rereader
 from skewless.definitions.catalog import InputLog
 from skewless.errors import SkewlessError
 from skewless.kernel import StreamDecoder, partition_of
@@ -56,6 +57,8 @@ class Rekeyer:
         self._commit_s = commit_s
         self._group = f"skewless.rekey.{input_log.project}.{input_log.entity.name}.{input_log.source.name}"
         self._decoder = StreamDecoder(input_log.source.document, input_log.entity.key_types, False)
+        self.errands = Errands()
+        """What is to be done with the reader of the source."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"rekey-{input_log.name}", daemon=True)
 
@@ -98,11 +101,11 @@ class Rekeyer:
             self._stop.wait()
             return
         writer = self._writer(self._log.name, topic.partitions)
-        reader: LogReader | None = None
+        reader: Rereader | None = None
         try:
             positions = {begin.partition: begin.position for begin in begins}
             self._tell(positions, self._topics.ends(self._log.name))
-            reader = self._topics.read(source, positions)
+            reader = Rereader(self._topics, source, positions)
             self._change(lambda state: state.stopped.pop("re-keying", None))
             self._loop(reader, writer, topic, begins, positions)
         finally:
@@ -112,7 +115,7 @@ class Rekeyer:
 
     def _loop(
         self,
-        reader: LogReader,
+        reader: Rereader,
         writer: RekeyedLog,
         topic: TopicFacts,
         begins: tuple[Begin, ...],
@@ -123,6 +126,7 @@ class Rekeyer:
         while True:
             ending = self._stop.is_set()
             if not ending:
+                self.errands.do(reader)
                 taken = reader.read(
                     max_records=1 if idle else self._gather_records,
                     wait_s=_IDLE_S if idle else self._gather_s,
@@ -133,8 +137,7 @@ class Rekeyer:
                 while not writer.flush(0.5):
                     if self._stop.is_set():
                         return  # the broker is away: what waits is sent again after the next start
-                moved = {part.partition: part.offsets[-1] + 1 for part in taken.parts}
-                moved |= {p: end for p, end in taken.ends.items() if end > positions[p]}
+                moved = {p: at for p, at in reader.positions.items() if at != positions[p]}
                 if moved:
                     positions.update(moved)
                     self._tell(moved, writer.ends())

@@ -29,7 +29,6 @@ from services.stream_agg.ports import (
     DeadLetters,
     EventLog,
     Letter,
-    LogReader,
     Progress,
     ProgressLog,
     Records,
@@ -42,6 +41,8 @@ from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.catch_up import CatchUp
 from services.stream_agg.workflow.commit import Committer
 from services.stream_agg.workflow.fold import Decoded, LogFold, ViewFold, storage_name
+from services.stream_agg.workflow.ledger import Ledger
+from services.stream_agg.workflow.rereading import Errands, Rereader, fresh
 from services.stream_agg.workflow.rows import letters
 from skewless.clock import Clock
 from skewless.definitions.catalog import InputLog
@@ -127,6 +128,7 @@ class Task:
     outside: Outside
     limits: Limits
     wanted: Wanted
+    errands: Errands
     stop: threading.Event
 
     def change(self, change: Callable[[LogState], object]) -> None:
@@ -146,6 +148,7 @@ class Session:
         self._check_at = 0.0
         self._known: set[str] = set()
         self._catching_up: list[CatchUp] = []
+        self._again = False
         self._incomplete: dict[str, Mapping[int, int]] = {}
         """Views without a sentinel that are folded here, and the positions at which they get it."""
 
@@ -153,7 +156,7 @@ class Session:
         """Opens the log and works until told to stop. Raises what ends the session."""
         topic, begins = self._open()
         states = self._outside.store.connect()
-        reader: LogReader | None = None
+        reader: Rereader | None = None
         committer: Committer | None = None
         finish = False
         try:
@@ -165,7 +168,7 @@ class Session:
             self._take_up_views(states)
             committer = self._committer(begins)
             committer.start()
-            reader = self._outside.topics.read(self._log.name, self._fold.positions)
+            reader = Rereader(self._outside.topics, self._log.name, self._fold.positions)
             self._task.change(lambda state: state.stopped.pop("log", None))
             self._loop(reader, states, committer)
             finish = True
@@ -215,7 +218,7 @@ class Session:
     def _tell_opening(self, begins: Sequence[Begin]) -> None:
         def tell(state: LogState) -> None:
             state.partitions = len(begins)
-            state.visible = {}
+            state.visible, state.reading, state.uncounted = {}, {}, 0
             state.ends = {begin.partition: begin.end for begin in begins}
             state.logged = {begin.partition: begin.logged for begin in begins}
             state.committed = {begin.partition: begin.position for begin in begins}
@@ -224,12 +227,16 @@ class Session:
         self._task.change(tell)
 
     def _committer(self, begins: Sequence[Begin]) -> Committer:
+        events = self._outside.events(self._log)
+        account = events.account(len(begins))
+        self._task.change(lambda state: setattr(state, "account", account))
         return Committer(
             self._log,
             self._task.group,
             begins,
             topics=self._outside.topics,
-            events=self._outside.events(self._log),
+            events=events,
+            ledger=Ledger(account, min(view.head_slack_us for view in self._log.views)),
             progress=self._outside.progress,
             dead_letters=self._outside.dead_letters if self._task.speaks_for_source else None,
             states=self._outside.store.connect(),
@@ -315,10 +322,11 @@ class Session:
             if states.sentinel(fold.view.sentinel_key) is None:
                 raise StatesLostError(view=fold.name)
 
-    def _loop(self, reader: LogReader, states: States, committer: Committer) -> None:
+    def _loop(self, reader: Rereader, states: States, committer: Committer) -> None:
         """Reads, folds, writes. After silence the next record is taken alone, so that it does not wait."""
         clock, limits, idle = self._outside.clock, self._limits, False
         while not self._task.stop.is_set():
+            self._task.errands.do(reader)
             taken = reader.read(
                 max_records=1 if idle else limits.flush_records, wait_s=_IDLE_S if idle else limits.flush_s
             )
@@ -326,13 +334,15 @@ class Session:
             if committer.failure is not None:
                 raise committer.failure
             refused: list[Letter] = []
-            decoded = [self._take(part, states, clock.now_us(), refused) for part in taken.parts]
+            parts, again = fresh(taken.parts, self._fold.positions)
+            decoded = [self._take(part, states, clock.now_us(), refused) for part in parts]
             passed = self._fold.passed(taken.ends)
-            touched = {part.partition for part in taken.parts} | set(passed)
-            if touched:
+            touched = {part.partition for part in parts} | set(passed)
+            self._tell_again(reader.positions, again)
+            if touched or again:
                 self._fold.flush(touched, states)
                 self._complete(states)  # before anybody is told that the records are readable
-                self._account(touched, taken.ends, decoded, refused, committer)
+                self._account(touched, taken.ends, decoded, refused, committer, again=again)
             self._check_sentinels(states)
             self._take_up_views(states)
             self._adopt(states)
@@ -356,6 +366,8 @@ class Session:
         decoded: Sequence[Decoded],
         refused: Sequence[Letter],
         committer: Committer,
+        *,
+        again: int,
     ) -> None:
         fold, now = self._fold, self._outside.clock.now_us()
         positions = {partition: fold.positions[partition] for partition in touched}
@@ -366,8 +378,20 @@ class Session:
             for partition, at in positions.items()
         ]
         seen = {partition: max(at, self._begins[partition].logged) for partition, at in positions.items()}
-        committer.add(decoded, refused, seen, steps, progress)
+        committer.add(decoded, refused, seen, steps, progress, again=again)
         self._show({view.name: positions for view in fold.views}, ends)
+
+    def _tell_again(self, reading: Mapping[int, int], again: int) -> None:
+        """Tells how far the log is being read again, if it is."""
+        before, self._again = self._again, any(at < self._fold.positions[p] for p, at in reading.items())
+        if not (before or self._again or again):
+            return
+
+        def tell(state: LogState) -> None:
+            state.reading = dict(reading) if self._again else {}
+            state.uncounted += again
+
+        self._task.change(tell)
 
     def _note(self, partition: int) -> Note:
         begin = self._begins[partition]

@@ -288,7 +288,7 @@ def _status_text(document: Mapping[str, Any]) -> str:
             (*(log[name.replace(" ", "_")] for name in head[:-1]), log["stopped"] or "runs")
             for log in document["streams"]
         ]
-        lines += ["", table(head, rows), "late and dead letters are counted since stream_agg has started"]
+        lines += ["", table(head, rows), "late events are counted since stream_agg has started"]
     if document["fault"]:
         lines.append(f"stream_agg: {document['fault']}")
     if document["disk"] is not None:

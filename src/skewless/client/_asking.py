@@ -23,6 +23,7 @@ from skewless.types import ValueType, check_cell, describe
 T = TypeVar("T")
 
 INT32_MAX: Final = 2**31 - 1
+INT64_MAX: Final = 2**63 - 1
 _LONGEST_WAIT_S: Final = 1e8  # three years; gRPC counts deadlines in nanoseconds
 
 
@@ -105,10 +106,36 @@ def positions(argument: object, field: str) -> list[tuple[str, int, int]]:
             (
                 text(source, f"{where}.source"),
                 whole(partition, f"{where}.partition"),
-                whole(offset, f"{where}.next_offset", most=2**63 - 1),
+                whole(offset, f"{where}.next_offset", most=INT64_MAX),
             )
         )
     return found
+
+
+def places(argument: object, field: str) -> list[tuple[int, int, int]]:
+    """Triples of epoch, partition and offset."""
+    expected = "(epoch, partition, offset)"
+    found = []
+    for place, item in enumerate(_ordered(argument, field, f"a list of {expected}")):
+        where = f"{field}[{place}]"
+        parts = list(_ordered(item, where, expected))
+        if len(parts) != 3:
+            raise wrong(item, where, expected)
+        epoch, partition, offset = parts
+        found.append(
+            (
+                whole(epoch, f"{where}.epoch", least=1, most=INT64_MAX),
+                whole(partition, f"{where}.partition"),
+                whole(offset, f"{where}.offset", most=INT64_MAX),
+            )
+        )
+    return found
+
+
+def one_of(*fields: str) -> InvalidArgumentError:
+    """What is said when not exactly one of these arguments is given."""
+    says = f"give one of {' and '.join(fields)}"
+    return InvalidArgumentError(Violation(field, says, "ONE_OF") for field in fields)
 
 
 def columns(argument: object, field: str) -> dict[str, value_pb2.ValueColumn]:
@@ -144,7 +171,7 @@ def kind(argument: object) -> Kind:
 
 def revision(argument: object, field: str) -> int:
     """The revision of a plan."""
-    return whole(a(Plan, argument, field, "a Plan").revision, f"{field}.revision", most=2**63 - 1)
+    return whole(a(Plan, argument, field, "a Plan").revision, f"{field}.revision", most=INT64_MAX)
 
 
 def word(argument: object, field: str, known: Collection[str]) -> str:

@@ -153,6 +153,7 @@ def stream_status(answer: stream_pb.StatusResponse) -> tuple[results.InputLogSta
                     committed_offset=part.committed_offset,
                     end_offset=part.end_offset,
                     event_time_us=part.event_time_us if part.HasField("event_time_us") else None,
+                    reading_offset=part.reading_offset,
                 )
                 for part in log.partitions
             ),
@@ -162,6 +163,44 @@ def stream_status(answer: stream_pb.StatusResponse) -> tuple[results.InputLogSta
             stopped=log.stopped,
         )
         for log in answer.logs
+    )
+
+
+def source_status(answer: stream_pb.StatusResponse) -> tuple[results.SourceStatus, ...]:
+    return tuple(
+        results.SourceStatus(
+            project=source.project,
+            source=source.source,
+            topic=source.topic,
+            log=source.log,
+            consumed=source.consumed,
+            accepted=source.accepted,
+            duplicate=source.duplicate,
+            malformed=source.malformed,
+            too_far_future=source.too_far_future,
+            on_time=source.on_time,
+            late=source.late,
+        )
+        for source in answer.sources
+    )
+
+
+def rewound(answer: stream_pb.RewindResponse) -> tuple[results.Rewound, ...]:
+    return tuple(results.Rewound(one.log, one.partition, one.from_offset, one.to_offset) for one in answer.moved)
+
+
+def dead_letter(message: stream_pb.DeadLetter) -> results.DeadLetter:
+    position = message.position
+    return results.DeadLetter(
+        position=(position.epoch, position.partition, position.offset) if message.HasField("position") else None,
+        verdict=message.verdict,
+        reason=message.reason,
+        detail=message.detail,
+        refused_at_us=message.refused_at_us,
+        key=message.key if message.HasField("key") else None,
+        payload=message.payload if message.HasField("payload") else None,
+        payload_size=message.payload_size,
+        replayed=message.replayed,
     )
 
 

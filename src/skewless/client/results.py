@@ -191,6 +191,8 @@ class LogPartition:
     end_offset: int
     event_time_us: int | None
     """The greatest event time seen; None: no accepted event yet."""
+    reading_offset: int
+    """The next record to be read; below ``next_offset`` while the partition is read again."""
 
 
 @dataclass(frozen=True)
@@ -203,11 +205,81 @@ class InputLogStatus:
     views: tuple[str, ...]
     partitions: tuple[LogPartition, ...]
     records: Mapping[str, int]
-    """By verdict, since the service started."""
+    """By verdict, since the log was first read, as far as they are logged."""
     late: int
+    """Events folded behind the fold horizon of a state since the service started."""
     below_horizon: int
     stopped: str
     """Why it is stopped; empty while it runs."""
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """What has come of a source's records since it was first read, as far as they are logged.
+
+    ``consumed = accepted + duplicate + malformed + too_far_future`` and ``accepted = on_time + late``, always.
+    """
+
+    project: str
+    source: str
+    topic: str
+    log: str
+    """The input log that keeps this account."""
+    consumed: int
+    """Records delivered; one delivered again counts again."""
+    accepted: int
+    duplicate: int
+    """Records whose position had been delivered before."""
+    malformed: int
+    too_far_future: int
+    on_time: int
+    late: int
+    """Accepted events more than the head slack behind the greatest event time before them in their partition."""
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """A reader of a source partition that was moved back."""
+
+    log: str
+    """The input log that it feeds: the source topic itself, or a re-keyed log."""
+    partition: int
+    from_offset: int
+    """The next record it would have read."""
+    to_offset: int
+    """The next record it reads now."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A refused record."""
+
+    position: tuple[int, int, int] | None
+    """Epoch, partition and offset in the source; None: a record of a re-keyed log that did not come from it."""
+    verdict: str
+    """"malformed" or "too_far_future"."""
+    reason: str
+    """The stable name of what is wrong, such as "NOT_JSON"."""
+    detail: str
+    refused_at_us: int
+    key: bytes | None
+    payload: bytes | None
+    """At most the first 65,536 bytes; None: a null record."""
+    payload_size: int
+    replayed: bool
+
+    @property
+    def refused_at(self) -> dt.datetime:
+        return from_micros(self.refused_at_us)
+
+
+@dataclass(frozen=True)
+class LetterReplay:
+    """What came of replaying dead letters."""
+
+    replayed: int
+    already_replayed: int
+    """Letters asked for that had been replayed before, and were not sent."""
 
 
 @dataclass(frozen=True)

@@ -289,6 +289,97 @@ class Store:
         wait_for_log: and in the event log.
         timeout_s: how long to wait; beyond it TimedOutError.
         """
+        return _reading.stream_status(self._status(wait_for, wait_for_log, timeout_s))
+
+    def source_status(
+        self,
+        *,
+        wait_for: Iterable[tuple[str, int, int]] = (),
+        wait_for_log: bool = True,
+        timeout_s: float | None = None,
+    ) -> tuple[results.SourceStatus, ...]:
+        """What has come of the records of each source, ordered by its name; the arguments as for `stream_status`."""
+        return _reading.source_status(self._status(wait_for, wait_for_log, timeout_s))
+
+    def rewind(
+        self,
+        source: str,
+        *,
+        records: int | None = None,
+        to_offset: int | None = None,
+        partition: int | None = None,
+        timeout_s: float | None = None,
+    ) -> tuple[results.Rewound, ...]:
+        """Has a source read again. What is delivered again is counted as duplicate and changes nothing else.
+
+        records: so many offsets back from the next record to be read; or to_offset: from this offset on. One of them.
+        partition: only this one of the source topic; None: each.
+
+        Gives the readers that were moved, at once; `stream_status` with ``wait_for`` answers when they are back.
+        Raises UnknownResourceError, and InvalidArgumentError for a place that was never read or is gone.
+        """
+        if (records is None) == (to_offset is None):
+            raise _asking.one_of("records", "to_offset")
+        message = stream_pb.RewindRequest(
+            project=self.project,
+            source=_asking.text(source, "source"),
+            partition=None if partition is None else _asking.whole(partition, "partition"),
+            records=None if records is None else _asking.whole(records, "records", least=1, most=_asking.INT64_MAX),
+            to_offset=None if to_offset is None else _asking.whole(to_offset, "to_offset", most=_asking.INT64_MAX),
+        )
+        return _reading.rewound(self._stream_agg.call("Rewind", message, self._deadline(timeout_s)))
+
+    def dead_letters(self, source: str) -> Iterator[results.DeadLetter]:
+        """The refused records of a source, oldest first, each position once, fetched page by page."""
+        request = stream_pb.ListDeadLettersRequest(project=self.project, source=_asking.text(source, "source"))
+        return self._letters(request)
+
+    def _letters(self, request: stream_pb.ListDeadLettersRequest) -> Iterator[results.DeadLetter]:
+        seen: set[tuple[int, int, int]] = set()
+        while True:
+            page = self._stream_agg.call("ListDeadLetters", request, self.timeout_s)
+            for letter in map(_reading.dead_letter, page.letters):
+                if letter.position not in seen:  # after a crash a letter may be there twice
+                    yield letter
+                if letter.position is not None:
+                    seen.add(letter.position)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def replay_dead_letters(
+        self,
+        source: str,
+        positions: Iterable[tuple[int, int, int]] = (),
+        *,
+        reason: str = "",
+        timeout_s: float = BULK_TIMEOUT_S,
+    ) -> results.LetterReplay:
+        """Sends refused records to their source again, as new events; one that is refused again is a new letter.
+
+        positions: of the letters, (epoch, partition, offset), at most 10,000; or reason: all letters of it.
+
+        A letter is replayed once; asked for again it is counted in ``already_replayed`` and not sent. Raises
+        InvalidArgumentError for a position, and UnknownResourceError for a reason, without a letter; then none is sent.
+        """
+        places = _asking.places(positions, "positions")
+        if bool(places) == bool(_asking.text(reason, "reason")):
+            raise _asking.one_of("positions", "reason")
+        at = stream_pb.LetterPositions(
+            positions=(stream_pb.LetterPosition(epoch=e, partition=p, offset=o) for e, p, o in places)
+        )
+        message = stream_pb.ReplayDeadLettersRequest(
+            project=self.project,
+            source=_asking.text(source, "source"),
+            at=at if places else None,
+            reason=reason or None,
+        )
+        answer = self._stream_agg.call("ReplayDeadLetters", message, self._deadline(timeout_s))
+        return results.LetterReplay(answer.replayed, answer.already_replayed)
+
+    def _status(
+        self, wait_for: Iterable[tuple[str, int, int]], wait_for_log: bool, timeout_s: float | None
+    ) -> stream_pb.StatusResponse:
         message = stream_pb.StatusRequest(
             project=self.project,
             wait_for=[
@@ -297,8 +388,8 @@ class Store:
             ],
             wait_for_log=_asking.flag(wait_for_log, "wait_for_log"),
         )
-        answer = self._stream_agg.call("Status", message, self._deadline(timeout_s))
-        return _reading.stream_status(answer)
+        answer: stream_pb.StatusResponse = self._stream_agg.call("Status", message, self._deadline(timeout_s))
+        return answer
 
     def report(self) -> results.Report:
         """The validator's newest account: consistency of what was served, and its profile."""

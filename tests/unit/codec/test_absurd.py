@@ -58,6 +58,10 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
     },
     "explain": {"request_id": "0" * 26, "feature": "v:f", "row": 0, "max_events": 0},
     "stream_status": {"wait_for": [("s", 0, 1)], "wait_for_log": False, "timeout_s": 5.0},
+    "source_status": {"wait_for": [("s", 0, 1)], "wait_for_log": False, "timeout_s": 5.0},
+    "rewind": {"source": "s", "records": 5, "to_offset": None, "partition": None, "timeout_s": 5.0},
+    "dead_letters": {"source": "s"},
+    "replay_dead_letters": {"source": "s", "positions": [(1, 2, 3)], "reason": "", "timeout_s": 5.0},
     "report": {},
 }
 """By method, arguments that it takes."""
@@ -183,6 +187,10 @@ def test_an_absurd_store(argument: str, data: st.DataObject) -> None:
         ("stream_status", {"wait_for": [("s", 0)]}, r"wait_for\[0\]: expected \(source, partition, next offset\)"),
         ("stream_status", {"wait_for": [("s", "0", 1)]}, r"wait_for\[0\]\.partition: expected a whole number"),
         ("stream_status", {"wait_for_log": "yes"}, "wait_for_log: expected True or False, got str 'yes'"),
+        ("rewind", {"records": 0}, "records: expected a whole number from 1 to 9223372036854775807"),
+        ("rewind", {"source": 5}, "source: expected string, got int 5"),
+        ("replay_dead_letters", {"positions": [(1, 2)]}, r"positions\[0\]: expected \(epoch, partition, offset\)"),
+        ("replay_dead_letters", {"positions": [(0, 2, 3)]}, r"positions\[0\]\.epoch: expected a whole number from 1"),
         ("replay", {"on_progress": 5}, "on_progress: expected a function, got int 5"),
         ("get_historical_features", {"frame": 7}, "frame: expected a pyarrow table or a pandas frame, got int 7"),
         ("apply", {"definitions": None}, "definitions: expected a Project or a list of Definition"),

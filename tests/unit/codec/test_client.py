@@ -21,7 +21,7 @@ from skewless.api.stream_agg.v1 import stream_agg_service_pb2_grpc as stream_stu
 from skewless.api.types.v1 import value_pb2
 from skewless.api.validator.v1 import validator_service_pb2 as validator_pb
 from skewless.api.validator.v1 import validator_service_pb2_grpc as validator_stubs
-from skewless.client import Store, _frames
+from skewless.client import Store, _frames, results
 from skewless.errors import (
     EntityMismatchError,
     InvalidArgumentError,
@@ -150,6 +150,37 @@ class Peer(
             project="flights", log="l", source="s", views=["v@1.0.0"], partitions=[part], records={"accepted": 7}
         )
         return stream_pb.StatusResponse(logs=[log])
+
+    def Rewind(  # noqa: N802
+        self,
+        request: stream_pb.RewindRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> stream_pb.RewindResponse:
+        self.asked.append(request)
+        return stream_pb.RewindResponse(
+            moved=[stream_pb.RewoundPartition(log="l", partition=2, from_offset=9, to_offset=4)]
+        )
+
+    def ListDeadLetters(  # noqa: N802
+        self,
+        request: stream_pb.ListDeadLettersRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> stream_pb.ListDeadLettersResponse:
+        """Two pages: the first letter is there twice, the second has no position and no payload."""
+        self.asked.append(request)
+        place = stream_pb.LetterPosition(epoch=1, partition=2, offset=3)
+        first = stream_pb.DeadLetter(position=place, reason="NOT_JSON", refused_at_us=5, payload=b"{", payload_size=1)
+        if not request.page_token:
+            return stream_pb.ListDeadLettersResponse(letters=[first, first], next_page_token="more")  # noqa: S106
+        return stream_pb.ListDeadLettersResponse(letters=[first, stream_pb.DeadLetter(reason="NO_SOURCE_POSITION")])
+
+    def ReplayDeadLetters(  # noqa: N802
+        self,
+        request: stream_pb.ReplayDeadLettersRequest,
+        context: grpc.ServicerContext,  # noqa: ARG002
+    ) -> stream_pb.ReplayDeadLettersResponse:
+        self.asked.append(request)
+        return stream_pb.ReplayDeadLettersResponse(replayed=3, already_replayed=1)
 
     def GetReport(  # noqa: N802
         self,
@@ -340,3 +371,33 @@ def test_positions_and_reports_are_plain_objects(peer: tuple[Peer, Store]) -> No
     (profile,) = report.profiles
     assert profile.statuses == {Status.PRESENT: 1, Status.NULL: 1}
     assert (profile.min, profile.max) == (0.0, None)
+
+
+def test_a_rewind_says_from_where(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    assert store.rewind("s", records=5, partition=0) == (results.Rewound("l", 2, 9, 4),)
+    assert store.rewind("s", to_offset=0) == (results.Rewound("l", 2, 9, 4),)
+    first, second = asked.asked
+    assert (first.partition, first.records, first.WhichOneof("from")) == (0, 5, "records")
+    assert (second.HasField("partition"), second.to_offset, second.WhichOneof("from")) == (False, 0, "to_offset")
+
+
+def test_dead_letters_come_page_by_page_and_each_position_once(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    first, second = store.dead_letters("s")
+    assert (first.position, first.payload, first.key) == ((1, 2, 3), b"{", None)
+    assert first.refused_at == dt.datetime(1970, 1, 1, 0, 0, 0, 5, tzinfo=dt.UTC)
+    assert (second.position, second.reason, second.payload) == (None, "NO_SOURCE_POSITION", None)
+    assert [request.page_token for request in asked.asked] == ["", "more"]
+
+
+def test_letters_are_replayed_by_position_or_by_reason(peer: tuple[Peer, Store]) -> None:
+    asked, store = peer
+    assert store.replay_dead_letters("s", [(1, 2, 3)]) == results.LetterReplay(3, 1)
+    assert store.replay_dead_letters("s", reason="NOT_JSON") == results.LetterReplay(3, 1)
+    (one,) = asked.asked[0].at.positions
+    assert (one.epoch, one.partition, one.offset) == (1, 2, 3)
+    assert (asked.asked[1].WhichOneof("which"), asked.asked[1].reason) == ("reason", "NOT_JSON")
+    for positions, reason in (([], ""), ([(1, 2, 3)], "NOT_JSON")):
+        with pytest.raises(InvalidArgumentError, match="give one of positions and reason"):
+            store.replay_dead_letters("s", positions, reason=reason)

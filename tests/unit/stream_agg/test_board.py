@@ -8,7 +8,7 @@ from services.stream_agg.workflow.board import Awaited, Board, LogState, deadlin
 
 def board(*, direct: bool = True) -> Board:
     made = Board()
-    made.open(LogState("p", "log", "src", direct, 1, views={"a@1.0": ("a@1.0.0",), "b@1.0": ("b@1.0.0",)}))
+    made.open(LogState("p", "log", "src", "src-topic", direct, 1, views={"a@1.0": ("a@1.0.0",), "b@1.0": ("b@1.0.0",)}))
     return made
 
 
@@ -80,3 +80,16 @@ def test_a_waiter_wakes_at_the_change() -> None:
     threading.Timer(0.05, lambda: show(it, a=10, b=10)).start()
     assert missing(it, seconds=10) == ""
     assert time.monotonic() - began < 2
+
+
+def test_what_is_read_again_is_waited_for_and_its_account_if_asked() -> None:
+    it = board()
+    show(it, a=10, b=10)
+    it.change("p", "log", lambda s: (s.logged.update({0: 10}), s.reading.update({0: 4})))
+    assert missing(it) == "log/0 is read again up to 4 of 10"
+    it.change("p", "log", lambda s: s.reading.clear())
+    it.change("p", "log", lambda s: setattr(s, "uncounted", 6))
+    assert missing(it) == ""
+    assert missing(it, logged=True) == "log: 6 records that were read again are not in the account yet"
+    it.change("p", "log", lambda s: setattr(s, "uncounted", 0))
+    assert missing(it, logged=True) == ""
