@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from services.stream_agg.domain.opening import Begin
 from services.stream_agg.domain.sources import (
     SOURCE_HEADER,
@@ -101,12 +103,15 @@ class LogFold:
         if not decoded.indices:
             return decoded
         offsets = [records.offsets[index] for index in decoded.indices]
+        clock = self.event_times.get(records.partition)
         newest, entities = decoded.batch.newest_us, decoded.batch.entity_ids
         if newest is not None:
             self.event_times[records.partition] = max(newest, self.event_times.get(records.partition, newest))
         late = below = 0
         for view in self.views:
             partition = view.partition(records.partition)
+            if clock is not None and partition.clock_us is None:  # another session has read what came before
+                partition.fold(self._instant(clock), [offsets[0] - 1], wall_us)
             self._load(view, partition, entities, states)
             report = partition.fold(decoded.batch, offsets, wall_us)
             late, below = max(late, report.late), max(below, report.below_horizon)
@@ -167,6 +172,16 @@ class LogFold:
             [records.values[index] for index in indices],
             [records.times_us[index] for index in indices],
         )
+
+    def _instant(self, time_us: int) -> pa.RecordBatch:
+        """An accepted event of nobody: it moves a partition's clock and nothing else."""
+        batch = pa.record_batch(self._decoder.decode([None], [None], [time_us]))
+        for name, value in (("verdict", "accepted"), ("event_time_us", time_us)):
+            place = batch.schema.get_field_index(name)
+            batch = batch.set_column(
+                place, batch.schema.field(place), pa.array([value], batch.schema.field(place).type)
+            )
+        return batch
 
     @staticmethod
     def _load(view: ViewFold, partition: StatePartition, entities: Sequence[str], states: States) -> None:
