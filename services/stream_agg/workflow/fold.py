@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from services.stream_agg.domain.account import ACCEPTED, DUPLICATE, MALFORMED
 from services.stream_agg.domain.opening import Begin
 from services.stream_agg.domain.sources import (
     SOURCE_HEADER,
@@ -25,7 +26,6 @@ from skewless.kernel import DecodedBatch, StatePartition, StreamDecoder, state_k
 from skewless.kernel import StreamView as KernelView
 from skewless.lake import EPOCH
 
-DUPLICATE = "duplicate"
 NO_POSITION = "NO_SOURCE_POSITION"
 
 
@@ -156,7 +156,7 @@ class LogFold:
         others: list[tuple[int, Position, str, str | None]] = []
         for index, position in enumerate(positions):
             if position == UNKNOWN:
-                others.append((index, position, "malformed", NO_POSITION))
+                others.append((index, position, MALFORMED, NO_POSITION))
             elif fresh[index]:
                 indices.append(index)
             else:
@@ -176,7 +176,7 @@ class LogFold:
     def _instant(self, time_us: int) -> pa.RecordBatch:
         """An accepted event of nobody: it moves a partition's clock and nothing else."""
         batch = pa.record_batch(self._decoder.decode([None], [None], [time_us]))
-        for name, value in (("verdict", "accepted"), ("event_time_us", time_us)):
+        for name, value in (("verdict", ACCEPTED), ("event_time_us", time_us)):
             place = batch.schema.get_field_index(name)
             batch = batch.set_column(
                 place, batch.schema.field(place), pa.array([value], batch.schema.field(place).type)

@@ -7,9 +7,11 @@ from itertools import compress
 
 import pyarrow as pa
 
+from services.stream_agg.domain.account import DUPLICATE
+from services.stream_agg.domain.letters import DETAIL, LOG, POSITION, PROJECT, REASON, SOURCE, VERDICT
 from services.stream_agg.domain.sources import Position
 from services.stream_agg.ports import Letter, Records
-from services.stream_agg.workflow.fold import DUPLICATE, Decoded
+from services.stream_agg.workflow.fold import Decoded
 from skewless.definitions.catalog import InputLog
 from skewless.lake import EPOCH, EVENT_COLUMNS
 
@@ -98,12 +100,12 @@ def _letter(log: InputLog, decoded: Decoded, index: int, position: Position, why
         records.keys[index],
         records.values[index],
         {
-            "skewless-verdict": verdict.encode(),
-            "skewless-reason": reason.encode(),
-            "skewless-detail": detail.encode(),
-            "skewless-project": log.project.encode(),
-            "skewless-source": log.source.name.encode(),
-            "skewless-position": f"{EPOCH}/{position[0]}/{position[1]}".encode(),
-            "skewless-log": f"{log.name}/{EPOCH}/{records.partition}/{records.offsets[index]}".encode(),
+            VERDICT: verdict.encode(),
+            REASON: reason.encode(),
+            DETAIL: detail.encode(),
+            PROJECT: log.project.encode(),
+            SOURCE: log.source.name.encode(),
+            POSITION: f"{EPOCH}/{position[0]}/{position[1]}".encode(),
+            LOG: f"{log.name}/{EPOCH}/{records.partition}/{records.offsets[index]}".encode(),
         },
     )
