@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import grpc
@@ -48,6 +48,7 @@ class RegistryServicer(stubs.RegistryServiceServicer):
         return pb.PlanResponse(changes=map(_change, changes), revision=revision)
 
     def Apply(self, request: pb.ApplyRequest, context: grpc.ServicerContext) -> pb.ApplyResponse:
+        _refuse_nul({"reason": request.reason})
         changes, revision = self._workflow.apply(
             _definitions(request.definitions),
             expected_revision=request.expected_revision if request.HasField("expected_revision") else None,
@@ -61,6 +62,7 @@ class RegistryServicer(stubs.RegistryServiceServicer):
         request: pb.GetDefinitionRequest,
         context: grpc.ServicerContext,
     ) -> pb.GetDefinitionResponse:
+        _refuse_nul({"project": request.project, "name": request.name})
         found = self._workflow.get(request.project, _kind(request.kind), request.name, _version(request.version))
         return pb.GetDefinitionResponse(definition=definition_to_proto(found.definition), revision=found.revision)
 
@@ -69,6 +71,7 @@ class RegistryServicer(stubs.RegistryServiceServicer):
         request: pb.ListDefinitionsRequest,
         context: grpc.ServicerContext,
     ) -> pb.ListDefinitionsResponse:
+        _refuse_nul({"project": request.project})
         size = request.page_size or DEFAULT_PAGE
         kind = kind_from_proto(request.kind)
         after = _after(request.page_token, request.project, kind)
@@ -99,13 +102,23 @@ def _definitions(messages: Sequence[definition_pb2.Definition]) -> list[Definiti
     definitions: list[Definition] = []
     faults: list[Violation] = []
     for place, message in enumerate(messages):
+        path = f"definitions[{place}]"
         try:
-            definitions.append(definition_from_proto(message, path=f"definitions[{place}]"))
+            _refuse_nul({f"{path}.description": message.description, f"{path}.owner": message.owner})
+            definitions.append(definition_from_proto(message, path=path))
         except InvalidArgumentError as error:
             faults += error.violations
     if faults:
         raise InvalidArgumentError(faults)
     return definitions
+
+
+def _refuse_nul(fields: Mapping[str, str]) -> None:
+    """Not every database keeps the character NUL, so that none is asked to, not even to look for it."""
+    if found := [path for path, text in fields.items() if "\0" in text]:
+        raise InvalidArgumentError(
+            Violation(path, "must not have the character NUL (U+0000); take it out", "NUL_CHARACTER") for path in found
+        )
 
 
 def _change(change: Change) -> pb.Change:
@@ -146,7 +159,7 @@ def _after(token: str, project: str, kind: Kind | None) -> ListKey | None:
         key = ListKey(Kind(last_kind), str(name), Version.parse(version) if version else None)
     except (ValueError, TypeError):
         of_project, of_kind, key = None, None, None
-    if key is None or (of_project, of_kind) != (project, kind or ""):
+    if key is None or "\0" in key.name or (of_project, of_kind) != (project, kind or ""):
         message = "not a token of this listing; give next_page_token of the page before, or nothing"
         raise InvalidArgumentError([Violation("page_token", message, "MALFORMED_PAGE_TOKEN")])
     return key

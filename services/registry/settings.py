@@ -9,16 +9,36 @@ from skewless.settings import Secret, at_least, setting
 
 
 @dataclass(frozen=True)
-class Settings:
+class DatabaseSettings:
+    """Where the catalogue is kept; all that the command `migrate` needs. Read from SKEWLESS_<NAME>."""
+
+    database_url: Secret = setting(
+        Secret("sqlite:///skewless-registry.db"),
+        "database that keeps the catalogue: sqlite:///file or postgresql://user:password@host:port/database",
+    )
+    lock_wait_s: float = setting(
+        10.0, "time that a change waits for another change of the catalogue, in seconds", check=at_least(0.1)
+    )
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+
+@dataclass(frozen=True)
+class Settings(DatabaseSettings):
     """Read from SKEWLESS_<NAME>."""
 
     listen: str = setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
     ready_file: Path | None = setting(None, "file that receives host:port once the service answers")
-    database_url: Secret = setting(
-        Secret("sqlite:///skewless-registry.db"), "SQLAlchemy URL of the database that keeps the catalogue"
+    migrate: str = setting(
+        "auto",
+        "auto: bring an older schema of the database up to date at the start; never: refuse to serve then",
+        check=lambda value: None if value in {"auto", "never"} else "must be auto or never",
+    )
+    look_every_s: float = setting(
+        0.5,
+        "time between two looks at the database, for health and for changes by other registries, in seconds",
+        check=at_least(0.05),
     )
     threads: int = setting(16, "calls answered at once, beside watchers", check=at_least(1))
     max_watchers: int = setting(200, "watchers at once; each holds a thread that sleeps", check=at_least(1))
     max_message_bytes: int = setting(64 << 20, "largest message, in bytes", check=at_least(1 << 20))
     stop_grace_s: float = setting(5.0, "time that running calls have to end, in seconds", check=at_least(0))
-    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")

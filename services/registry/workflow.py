@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
 
 from services.registry.domain.plan import Change, ChangeKind, plan, refuse_changed_meaning
 from services.registry.ports import CatalogStore, Found, ListKey, Reason, Snapshot
 from skewless.clock import Clock
 from skewless.definitions.resource import Definition, Kind, Version
-from skewless.errors import StalePlanError, UnknownResourceError
+from skewless.errors import BusyError, SkewlessError, StalePlanError, UnknownResourceError
+
+log = logging.getLogger(__name__)
+
+APPLY_ATTEMPTS: Final = 3
 
 
 class Workflow:
@@ -18,9 +24,15 @@ class Workflow:
     def __init__(self, store: CatalogStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._looking = threading.Lock()
+        """Held while the revision is read and noted, so that it is noted in the order of the database."""
         self._changed = threading.Condition()
-        self._closed = False
+        """Guards what follows: what is known of the database."""
+        self._revision = -1
+        self._away: SkewlessError | None = None
         self._latest: Snapshot | None = None
+        self._closed = threading.Event()
+        self._due = threading.Event()
 
     def plan(self, wanted: Sequence[Definition]) -> tuple[tuple[Change, ...], int]:
         """What applying would change, and the revision it would change. Raises InvalidDefinitionError."""
@@ -32,9 +44,19 @@ class Workflow:
     ) -> tuple[tuple[Change, ...], int]:
         """Applies all definitions or none; what was changed, and the revision after it.
 
-        Raises InvalidDefinitionError, MeaningChangedError, or StalePlanError if the catalogue has moved on since
-        ``expected_revision``.
+        Raises InvalidDefinitionError, MeaningChangedError, StalePlanError if the catalogue has moved on since
+        ``expected_revision``, or BusyError if other changes do not let it through, several times over.
         """
+        for _ in range(APPLY_ATTEMPTS - 1):
+            try:
+                return self._apply(wanted, expected_revision, actor, reason)
+            except BusyError as error:
+                log.warning("an apply of %s begins again: %s", actor, error)
+        return self._apply(wanted, expected_revision, actor, reason)
+
+    def _apply(
+        self, wanted: Sequence[Definition], expected_revision: int | None, actor: str, reason: str
+    ) -> tuple[tuple[Change, ...], int]:
         with self._store.transaction() as transaction:
             snapshot = transaction.read({definition.project for definition in wanted})
             if expected_revision is not None and expected_revision != snapshot.revision:
@@ -45,7 +67,7 @@ class Workflow:
             if not written:
                 return changes, snapshot.revision
             revision = transaction.write(written, Reason(actor, self._clock.now_us(), reason))
-        self.poke()
+        self._due.set()
         return changes, revision
 
     def get(self, project: str, kind: Kind, name: str, version: Version | None) -> Found:
@@ -61,20 +83,42 @@ class Workflow:
         """At most ``limit`` definitions behind ``after``."""
         return self._store.list(project, kind, after, limit)
 
+    def keep_looking(self, every_s: float, on_health: Callable[[SkewlessError | None], None]) -> None:
+        """Looks at the database every ``every_s`` seconds and after each apply, until `close`: so followers hear of
+        what other registries applied as well.
+
+        on_health: told when the database goes away, with the reason, and None when it is back.
+        """
+        while not self._closed.is_set():
+            self._due.clear()
+            try:
+                self._look()
+                found = None
+            except SkewlessError as error:
+                found = error
+            with self._changed:
+                before, self._away = self._away, found
+            if (found is None) != (before is None):
+                on_health(found)
+            self._due.wait(every_s)
+
     def follow(self, projects: Collection[str], known_revision: int, wanted: Callable[[], bool]) -> Iterator[Snapshot]:
         """A snapshot of these projects (none: of all) now, unless ``known_revision`` is current, and after each
         change, until `close` or until ``wanted`` says no (asked again at every `poke`).
 
-        A slow reader skips revisions, never the last one.
+        A slow reader skips revisions, never the last one. While the database is away, who follows hears nothing, and
+        who begins to gets the reason as an error.
         """
+        with self._changed:
+            if self._away is not None:
+                raise self._away.with_traceback(None)
+        self._look()
         sent = known_revision if known_revision > 0 else None
         while True:
             with self._changed:
-                revision = self._store.revision()
-                while revision == sent and not self._closed and wanted():
+                while self._revision == sent and not self._closed.is_set() and wanted():
                     self._changed.wait()
-                    revision = self._store.revision()
-            if self._closed or not wanted():
+            if self._closed.is_set() or not wanted():
                 return
             snapshot = self._snapshot()
             sent = snapshot.revision
@@ -84,18 +128,30 @@ class Workflow:
             yield Snapshot(snapshot.revision, definitions)
 
     def poke(self) -> None:
-        """Wakes every follower, to look whether there is news or whether to go."""
+        """Wakes every follower, to see whether it is to go."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends every `follow`."""
-        self._closed = True
+        """Ends every `follow`, and `keep_looking`."""
+        self._closed.set()
+        self._due.set()
         self.poke()
+
+    def _look(self) -> None:
+        with self._looking:
+            self._note(self._store.revision())
 
     def _snapshot(self) -> Snapshot:
         """The whole catalogue; read once per revision, however many follow."""
-        with self._changed:
-            if self._latest is None or self._latest.revision != self._store.revision():
+        with self._looking:
+            if self._latest is None or self._latest.revision != self._revision:
                 self._latest = self._store.read(None)
+                self._note(self._latest.revision)
             return self._latest
+
+    def _note(self, revision: int) -> None:
+        with self._changed:
+            if revision != self._revision:
+                self._revision = revision
+                self._changed.notify_all()

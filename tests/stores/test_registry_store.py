@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from services.registry.domain.plan import Change, ChangeKind
 from services.registry.ports import ListKey, Reason
-from services.registry.store import SqlStore
+from services.registry.store.database import Database
+from services.registry.store.sql import SqlStore
 from skewless.definitions.resource import Definition, Kind, Version, canonical
-from skewless.errors import DependencyUnavailableError
+from skewless.errors import BusyError, DependencyUnavailableError, NotReadyError, OverloadedError
 from skewless.settings import Secret
+from tests.stores.postgres import PostgresServer, free_port
 
 WHY = Reason("tester", 1_000, "because")
 
@@ -35,14 +37,24 @@ def add(store: SqlStore, *definitions: Definition) -> int:
         return transaction.write([Change(ChangeKind.ADD, d) for d in definitions], WHY)
 
 
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
-    return Secret({"sqlite": f"sqlite:///{tmp_path}/registry.db"}[request.param])
+def open_store(url: Secret, *, connections: int = 20, lock_wait_s: float = 10) -> SqlStore:
+    store = SqlStore(Database(url, connections=connections, lock_wait_s=lock_wait_s))
+    try:
+        store.prepare(migrate=True)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def connect(url: Secret) -> sa.Engine:
+    """The database by itself, beside the store."""
+    return sa.create_engine(url.reveal().replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
 
 
 @pytest.fixture
-def store(url: Secret) -> Iterator[SqlStore]:
-    store = SqlStore(url)
+def store(database_url: Secret) -> Iterator[SqlStore]:
+    store = open_store(database_url)
     yield store
     store.close()
 
@@ -54,11 +66,11 @@ def test_an_empty_catalogue_is_at_revision_0(store: SqlStore) -> None:
     assert store.get("p", Kind.ENTITY, "x", None) is None
 
 
-def test_what_was_written_is_read_by_every_later_start(store: SqlStore, url: Secret) -> None:
+def test_what_was_written_is_read_by_every_later_start(store: SqlStore, database_url: Secret) -> None:
     first, second = definition("a"), definition("origin", None, kind=Kind.ENTITY, meaning=2)
     assert add(store, first, second) == 1
     assert store.read(["p"]).definitions == (second, first)
-    other = SqlStore(url)
+    other = open_store(database_url)
     assert other.read(None) == store.read(None)
     other.close()
 
@@ -162,9 +174,9 @@ def test_readers_do_not_wait_for_a_transaction(store: SqlStore) -> None:
     assert store.read(None).revision == 1
 
 
-def test_every_change_is_in_the_audit(store: SqlStore, url: Secret) -> None:
+def test_every_change_is_in_the_audit(store: SqlStore, database_url: Secret) -> None:
     add(store, definition("a"), definition("b"))
-    engine = sa.create_engine(url.reveal())
+    engine = connect(database_url)
     with engine.connect() as connection:
         query = sa.text("SELECT revision, at_us, actor, reason, change, ref FROM audit ORDER BY id")
         rows = [tuple(row) for row in connection.execute(query)]
@@ -175,16 +187,85 @@ def test_every_change_is_in_the_audit(store: SqlStore, url: Secret) -> None:
     ]
 
 
+def test_names_are_ordered_by_their_bytes(store: SqlStore, database_url: Secret) -> None:
+    names = ["a_b", "a0", "ab", "a_", "aa"]
+    add(store, *(definition(name) for name in names))
+    assert [d.name for d in store.list("p", None, None, 10)] == sorted(names)
+    engine = connect(database_url)
+    if engine.dialect.name == "postgresql":  # whatever the database was made with
+        columns = sa.inspect(engine).get_columns("definitions")
+        kinds = {column["name"]: getattr(column["type"], "collation", None) for column in columns}
+        assert (kinds["project"], kinds["name"]) == ("C", "C")
+    engine.dispose()
+
+
+def test_a_change_that_cannot_begin_is_told_as_busy(store: SqlStore, database_url: Secret) -> None:
+    hasty = open_store(database_url, lock_wait_s=0.2)
+    with store.transaction() as transaction:
+        transaction.write([Change(ChangeKind.ADD, definition("a"))], WHY)
+        with pytest.raises(BusyError, match="another change of the catalogue"):
+            add(hasty, definition("b"))
+    assert add(hasty, definition("b")) == 2
+    hasty.close()
+
+
+def test_too_few_connections_are_told_as_overload(database_url: Secret) -> None:
+    small = open_store(database_url, connections=1)
+    small._database.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    with small.transaction(), pytest.raises(OverloadedError, match="the limit of 1 is reached"):
+        small.revision()
+    assert small.revision() == 0
+    small.close()
+
+
+def test_nothing_is_answered_before_the_schema_was_looked_at(database_url: Secret) -> None:
+    store = SqlStore(Database(database_url, connections=1, lock_wait_s=1))
+    with pytest.raises(NotReadyError, match="waiting for the registry's database at"):
+        store.revision()
+    with pytest.raises(NotReadyError), store.transaction():
+        pass
+    store.close()
+
+
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(DependencyUnavailableError, match=r"registry's database at sqlite:.*missing/registry\.db"):
-        SqlStore(Secret(f"sqlite:///{tmp_path}/missing/registry.db"))
+        open_store(Secret(f"sqlite:///{tmp_path}/missing/registry.db"))
 
 
-def test_tables_of_another_schema_are_not_touched(store: SqlStore, url: Secret) -> None:
-    engine = sa.create_engine(url.reveal())
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE catalogue SET schema_version = 99"))
-    engine.dispose()
-    with pytest.raises(ValueError, match="schema version 99, this registry reads 1"):
-        SqlStore(url)
-    assert store.revision() == 0
+def test_a_server_that_cannot_be_used_is_named_and_no_secret_told(postgres_server: PostgresServer) -> None:
+    there = postgres_server.url("nowhere").reveal()
+    closed = f"postgresql://me:hush-hush@127.0.0.1:{free_port()}/catalogue"
+    cases = {
+        there: 'database "nowhere" does not exist',
+        there.replace(postgres_server.password, "wrong-word"): "password authentication failed",
+        closed: "Connection refused",
+        closed + "?sslmode=hush-hush": 'invalid sslmode value: "\\*\\*\\*"',
+    }
+    for url, words in cases.items():
+        with pytest.raises(DependencyUnavailableError, match=words) as caught:
+            open_store(Secret(url))
+        told = str(caught.value) + str(caught.value.metadata)
+        assert url.partition("@")[2].partition("?")[0] in told
+        assert not [word for word in (postgres_server.password, "wrong-word", "hush-hush") if word in told]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense-secret", "mysql://u:secret@h/d", "postgresql://u:secret@h", "sqlite://", "sqlite:///:memory:"]
+)
+def test_urls_that_are_not_understood_are_refused_without_quoting_them(url: str) -> None:
+    with pytest.raises(ValueError, match=r"SKEWLESS_DATABASE_URL: expected sqlite:///.* or postgresql://") as caught:
+        Database(Secret(url), connections=1, lock_wait_s=1)
+    assert "secret" not in str(caught.value)
+
+
+def test_options_of_the_url_are_those_of_the_driver() -> None:
+    with pytest.raises(ValueError, match='SKEWLESS_DATABASE_URL: invalid connection option "no_such"'):
+        Database(Secret("postgresql://u:secret@h/d?no_such=1"), connections=1, lock_wait_s=1)
+
+
+def test_a_postgres_url_may_have_any_of_its_usual_forms(postgres_server: PostgresServer) -> None:
+    url = postgres_server.database().reveal()
+    for form in ("postgresql://", "postgres://", "postgresql+psycopg://"):
+        store = open_store(Secret(url.replace("postgresql://", form)))
+        assert store.revision() == 0
+        store.close()

@@ -15,6 +15,7 @@ def project(
     version: str = "1.0.0",
     description: str = "",
     expression: str = "now - usual",
+    name: str = "flights",
 ) -> skewless.Project:
     """Departures by origin, an on-demand deviation, a batch view over the log, and a service of all three."""
     origin = skewless.Entity("origin")
@@ -55,7 +56,7 @@ def project(
     )
     weekly = skewless.BatchFeatureView("weekly", entity=origin, source=delays, features=["delay"], ttl="30d")
     model = skewless.FeatureService("model", features=[by_origin, deviation["deviation"], weekly["delay"]])
-    return skewless.Project("flights", model)
+    return skewless.Project(name, model)
 
 
 def definitions(**options: Any) -> list[Definition]:

@@ -1,4 +1,7 @@
-"""The registry as a process of its own, called through the library by real gRPC."""
+"""The registry as a process of its own, called through the library by real gRPC.
+
+Each test runs on every kind of database.
+"""
 
 import contextlib
 import os
@@ -34,6 +37,7 @@ from skewless.errors import (
 )
 from skewless.rpc.channel import connect, rich_errors
 from skewless.rpc.watch import CatalogWatcher, watch_catalog
+from skewless.settings import Secret
 from tests.unit.registry.flights import by_name, changed, definitions, project
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,29 +46,42 @@ ROOT = Path(__file__).resolve().parents[3]
 class Registry:
     """A registry process over a database that outlives it."""
 
-    def __init__(self, folder: Path, **environ: str) -> None:
+    def __init__(self, folder: Path, database_url: Secret, **environ: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.environ = environ
+        self.environ = {"SKEWLESS_DATABASE_URL": database_url.reveal(), **environ}
         self.address = "127.0.0.1:0"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
+        """Starts it and waits until it is ready."""
+        self.begin()
+        return self.wait_ready()
+
+    def begin(self) -> None:
+        """Starts it."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         environ = {
             **os.environ,
             "SKEWLESS_LISTEN": self.address,
             "SKEWLESS_READY_FILE": str(ready),
-            "SKEWLESS_DATABASE_URL": f"sqlite:///{self.folder}/registry.db",
             **self.environ,
         }
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.registry.main"], cwd=ROOT, env=environ, stderr=log
             )
-        wait_until(ready.exists, 30)
+
+    def wait_ready(self) -> str:
+        """Waits until it is ready, and gives its address."""
+        ready = self.folder / "ready"
+        wait_until(ready.exists, 60)
         self.address = ready.read_text().strip()
         return self.address
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
 
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
@@ -72,6 +89,11 @@ class Registry:
         code = self.process.wait(20)
         self.process = None
         return code
+
+    def kill(self) -> None:
+        """Ends it if it still runs."""
+        if self.process is not None:
+            self.end(signal.SIGKILL)
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> None:
@@ -82,13 +104,13 @@ def wait_until(condition: Callable[[], object], seconds: float) -> None:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    registry = Registry(tmp_path, SKEWLESS_MAX_WATCHERS="3")
-    registry.start()
-    yield registry
-    if registry.process is not None:
-        registry.process.kill()
-        registry.process.wait()
+def registry(tmp_path: Path, database_url: Secret) -> Iterator[Registry]:
+    registry = Registry(tmp_path, database_url, SKEWLESS_MAX_WATCHERS="3")
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.kill()
 
 
 @pytest.fixture
@@ -242,13 +264,13 @@ def test_a_watcher_goes_on_when_the_registry_is_back(registry: Registry, store: 
         assert [catalog.revision for catalog in catalogs.seen] == [1, 2]
 
 
-def test_a_watcher_may_start_before_the_registry(tmp_path: Path) -> None:
+def test_a_watcher_may_start_before_the_registry(tmp_path: Path, database_url: Secret) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with watching(address) as (watcher, _):
         assert not watcher.wait_first(0.3)
-        registry = Registry(tmp_path)
+        registry = Registry(tmp_path, database_url)
         registry.address = address
         registry.start()
         assert watcher.wait_first(15)
