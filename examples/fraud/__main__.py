@@ -21,7 +21,7 @@ SEED = 2024
 
 def run(directory: Path) -> dict[str, Any]:
     """The whole demonstration; its report."""
-    plan = Run(generator.Scenario(seed=SEED))
+    plan = Run(generator.Scenario(seed=SEED), rewinds=3)
     journal = demo.Journal()
     with program.progress_bars() as progress:
         traffic = generator.make(plan.scenario)

@@ -23,12 +23,16 @@ class Run:
     """How a scenario is replayed.
 
     served_steps: how many steps are asked after, of those that are followed by payments.
+    rewinds: how many times the reader of transactions is moved back, somewhere in the second half of the time.
+    rewound_by: by how many records, at least and at most; a partition must have had so many by then.
     warm_up: the share of the time before the first of them.
     training: the share of the time whose vectors train the model; the others test it.
     """
 
     scenario: Scenario
     served_steps: int = 440
+    rewinds: int = 0
+    rewound_by: tuple[int, int] = (100, 2_000)
     warm_up: float = 0.25
     training: float = 0.75
 
@@ -52,6 +56,7 @@ class Step:
 
     asked: the payments to ask for when the step is absorbed, those of the next one; empty: go on.
     day_ends: a simulated day ends with this step.
+    rewind: by how many records the reader of transactions is moved back when the step is absorbed; 0: it is not.
     """
 
     start_us: int
@@ -59,6 +64,7 @@ class Step:
     records: Sequence[Record]
     asked: Sequence[Transaction]
     day_ends: bool
+    rewind: int
 
 
 def step_count(run: Run) -> int:
@@ -78,11 +84,20 @@ def steps(run: Run, traffic: Traffic) -> Iterator[Step]:
     busy = [start for start in _starts(run) if start >= run.served_from_us and following(start)]
     draw = Random(f"{run.scenario.seed} steps")  # noqa: S311 (a draw, no secret)
     chosen = set(draw.sample(busy, min(run.served_steps, len(busy))))
+    rewinds = _rewinds(run)
     for start in _starts(run):
         end = start + STEP_US
         records = traffic.records[bisect_left(arrivals, start) : bisect_left(arrivals, end)]
         asked = following(start) if start in chosen else ()
-        yield Step(start, end, records, asked, (end - START_US) % DAY == 0)
+        yield Step(start, end, records, asked, (end - START_US) % DAY == 0, rewinds.get(start, 0))
+
+
+def _rewinds(run: Run) -> dict[int, int]:
+    """By the start of a step, by how many records is moved back after it."""
+    draw = Random(f"{run.scenario.seed} rewinds")  # noqa: S311 (a draw, no secret)
+    starts = _starts(run)
+    chosen = draw.sample(starts[len(starts) // 2 :], run.rewinds)
+    return {start: draw.randint(*run.rewound_by) for start in sorted(chosen)}
 
 
 def _starts(run: Run) -> range:

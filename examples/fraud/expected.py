@@ -1,13 +1,13 @@
-"""What the product must count for the records of a run, from the law alone (``docs/semantics.md``, V and H).
+"""What the product must count for the records of a run, from the law alone (``docs/stream.md``, Status).
 
-A record is late when it comes behind the fold horizon of its key's state. That horizon is, after each record of the
-key, the greatest event time seen in the partition so far less the view's ``head_slack``, and never goes back.
+A record is late when its event time lies more than the views' ``head_slack`` behind the greatest event time that was
+accepted before it in its partition.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 
 from examples.fraud.generator import Fault, Record
@@ -31,8 +31,7 @@ class Expected:
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[Fault] = field(default_factory=Counter)
-    _greatest: dict[tuple[str, int], int] = field(default_factory=dict)
-    _horizons: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(lambda: -(2**63)))
+    _newest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def take(self, record: Record, partition: int) -> None:
         """Counts a record that is the next one of its partition."""
@@ -43,10 +42,11 @@ class Expected:
         elif record.fault is not None:
             self.counts["malformed"] += 1
         else:
-            self._fold(record, partition)
+            place, at_us = (record.source, partition), record.event_time_us
+            newest = self._newest.get(place, at_us)
+            self.counts["late" if newest - at_us > HEAD_SLACK_US else "on_time"] += 1
+            self._newest[place] = max(newest, at_us)
 
-    def _fold(self, record: Record, partition: int) -> None:
-        place, owner, at_us = (record.source, partition), (record.source, record.key), record.event_time_us
-        greatest = self._greatest[place] = max(at_us, self._greatest.get(place, at_us))
-        self.counts["late" if at_us < self._horizons[owner] else "on_time"] += 1
-        self._horizons[owner] = max(self._horizons[owner], greatest - HEAD_SLACK_US)
+    def redelivered(self, records: int) -> None:
+        """Takes note that so many positions of source topics are delivered again."""
+        self.counts["duplicate"] += records

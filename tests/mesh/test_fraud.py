@@ -33,7 +33,7 @@ from tests.oracle.expressions import APPROXIMATE, evaluate, uses
 from tests.oracle.windows import Ask, WindowFeature, window_values
 
 SCENARIO = Scenario(seed=7, users=12, merchants=20, days=6, rate=3, sprees=4.0, offline=0.1, malformed=0.05, ahead=0.01)
-RUN = Run(SCENARIO, served_steps=50)
+RUN = Run(SCENARIO, served_steps=50, rewinds=2, rewound_by=(20, 100))
 SETTINGS = {"SKEWLESS_COMMIT_MS": "200", "SKEWLESS_SERVED_COMMIT_MS": "200", "SKEWLESS_FLUSH_MS": "3"}
 DOCUMENTS: Mapping[str, Any] = {one.name: json.loads(one.meaning_json) for one in definitions.project.definitions()}
 
@@ -78,7 +78,7 @@ def assert_counted(report: Mapping[str, int], publisher: Publisher, journal: dem
     """The product's counts add up, and are those of the generator."""
     assert publisher.published == len(traffic.records)
     assert demo.contradictions({**report, "events": publisher.published}, journal.expected) == []
-    for outcome in ("on_time", "late", "malformed", "too_far_future"):
+    for outcome in ("duplicate", "on_time", "late", "malformed", "too_far_future"):
         assert report[outcome] > 0, f"nothing was {outcome}: the scenario shows too little"
 
 
