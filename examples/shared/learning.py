@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from rich.progress import Progress
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from examples.shared.asking import Asked, patiently
 from skewless.client import Store
