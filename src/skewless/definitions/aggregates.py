@@ -45,16 +45,17 @@ class Aggregate:
     def features(self, build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
         """One feature per window, as in the document."""
         return [
-            self._feature(build, columns, name, width)
-            for name, width in pairs([self.windows] if isinstance(self.windows, str) else self.windows)
+            self._feature(build, columns, name or f"{self.name}_{_suffix(width, place)}", width)
+            for place, (name, width) in enumerate(
+                pairs([self.windows] if isinstance(self.windows, str) else self.windows)
+            )
         ]
 
-    def _feature(self, build: Build, columns: Mapping[str, str], name: str | None, width: object) -> dict[str, Any]:
+    def _feature(self, build: Build, columns: Mapping[str, str], name: str, width: object) -> dict[str, Any]:
         window = build.length(width)
         hop = self._hop(build, window)
-        suffix = width if isinstance(width, str) else durations.text(window)
         return {
-            "name": name or f"{self.name}_{suffix}",
+            "name": name,
             "agg": self.agg,
             "column": self.column,
             "window_us": window,
@@ -66,6 +67,8 @@ class Aggregate:
     def _hop(self, build: Build, window: int) -> int:
         if self.hop is not None:
             return build.length(self.hop)
+        if window <= 0:
+            return STAND_IN_US  # that there is no such window is fault enough
         hop = kernel.default_hop(window)
         if hop is None:
             build.fault(
@@ -75,6 +78,15 @@ class Aggregate:
             )
             return STAND_IN_US
         return hop
+
+
+def _suffix(width: object, place: int) -> str:
+    """What a window adds to the name of its feature: its width; its place if that is not a width."""
+    try:
+        micros = durations.micros(width)
+    except ValueError:
+        return f"window{place}"
+    return width if isinstance(width, str) else durations.text(abs(micros))
 
 
 def count(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
     from skewless.definitions.objects import Resource
 
 STAND_IN_US: Final = 3_600_000_000
+GREATEST_US: Final = 2**53 - 1
+"""The greatest whole number that a document can carry."""
 ANYTHING: Final[dict[str, Any]] = {"op": "lit", "type": "bool", "value": None}
 """The stand-in of an expression that cannot be read."""
+
+
+class CannotBuildError(Exception):
+    """There is nothing to make a document from; the fault is noted."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +125,17 @@ class Build:
 
     def _make(self, resource: Resource) -> Built | None:
         version = self._version(resource)
+        try:
+            body = resource.document(self)
+        except CannotBuildError:
+            return None
         document = {
             "format": FORMAT,
             "kind": resource.kind.value,
             "project": self.project,
             "name": resource.name,
             **({"semantics": kernel.SEMANTICS_REVISION} if resource.kind.versioned else {}),
-            **resource.document(self),
+            **body,
         }
         try:
             meaning = canonical(document)
@@ -168,13 +178,30 @@ class Build:
                 return f"line {line}, column {column}: {message}"
         return message
 
+    def expect(self, value: object, kind: type | tuple[type, ...], words: str) -> None:
+        """Raises CannotBuildError, with a fault noted, if a value is not of this kind, which ``words`` names."""
+        if not isinstance(value, kind):
+            self.fault(f"expected {words}, got {describe(value)}", "WRONG_TYPE")
+            raise CannotBuildError
+
     def length(self, duration: object) -> int:
         """Microseconds; a stand-in, with a fault noted, for what cannot be read."""
+        found = self.readable_length(duration)
+        return STAND_IN_US if found is None else found
+
+    def readable_length(self, duration: object) -> int | None:
+        """Microseconds; None, with a fault noted, for what cannot be read or written down."""
         try:
-            return durations.micros(duration)
+            found = durations.micros(duration)
         except ValueError as error:
             self.fault(str(error), "MALFORMED_DURATION")
-            return STAND_IN_US
+            return None
+        if abs(found) > GREATEST_US:
+            self.fault(
+                f"{duration} is too long: a length of time has at most {GREATEST_US} microseconds", "OUT_OF_RANGE"
+            )
+            return None
+        return found
 
     def expression(self, text: object) -> Any:
         """The JSON form of an SQL expression; a stand-in, with faults noted, for what cannot be read."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from skewless.definitions.building import Build
 from skewless.definitions.durations import Duration
-from skewless.definitions.resource import Kind
+from skewless.definitions.resource import NAME, Kind
 from skewless.types import describe
 
 NOT_NULL = " not null"
 
 
 @dataclass(eq=False, kw_only=True)
-class Resource:
+class Resource(ABC):
     """What every definition may carry beside its meaning."""
 
     kind: ClassVar[Kind]
@@ -31,9 +32,9 @@ class Resource:
         """``name@version``, or the bare name where there are no versions."""
         return f"{self.name}@{self.version}" if self.kind.versioned else self.name
 
+    @abstractmethod
     def document(self, build: Build) -> dict[str, Any]:
-        """The members of the meaning beyond those that every meaning has."""
-        raise NotImplementedError
+        """The members of the meaning beyond those that every meaning has. Raises CannotBuildError."""
 
     def parts(self) -> Sequence[Resource]:
         """The definitions that this one is made of."""
@@ -53,7 +54,9 @@ class Entity(Resource):
 
     def body(self) -> dict[str, Any]:
         """The entity as it stands in views."""
-        keys = {self.name: "string"} if self.keys is None else self.keys
+        # A name that is none is a fault of the entity alone, not of its column too.
+        column = self.name if NAME.fullmatch(self.name) else self.kind.value
+        keys = {column: "string"} if self.keys is None else self.keys
         return {"name": self.name, "keys": [{"name": name, "type": str(kind)} for name, kind in keys.items()]}
 
     def document(self, build: Build) -> dict[str, Any]:  # noqa: ARG002
@@ -157,6 +160,8 @@ class RequestSource:
 
 def _columns(build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
+    with build.at("columns"):
+        build.expect(columns, Mapping, "a mapping of column names to types")
     items: Iterable[tuple[str, object]] = columns.items()
     for place, (name, text) in enumerate(items):
         if not isinstance(text, str):

@@ -10,6 +10,7 @@ from skewless.definitions.objects import Resource
 from skewless.definitions.resource import NAME, Definition
 from skewless.definitions.views import View
 from skewless.errors import InvalidDefinitionError, Violation
+from skewless.types import describe
 
 
 class Project:
@@ -22,15 +23,21 @@ class Project:
     def __init__(self, name: str, *resources: Resource) -> None:
         self.name = name
         self._resources: list[Resource] = []
+        self._strangers: list[object] = []
         self.add(*resources)
 
     def add(self, *resources: Resource) -> Self:
         """Adds definitions and what they are made of; adding one again changes nothing."""
-        for resource in resources:
-            if any(known is resource for known in self._resources):
+        given: Iterable[object] = resources
+        for resource in given:
+            if any(known is resource for known in (*self._resources, *self._strangers)):
+                continue
+            if not isinstance(resource, Resource):
+                self._strangers.append(resource)
                 continue
             self._resources.append(resource)
-            self.add(*resource.parts())
+            parts: Iterable[object] = resource.parts()
+            self.add(*(part for part in parts if isinstance(part, Resource)))
         return self
 
     @property
@@ -51,7 +58,12 @@ class Project:
             build.fault(f"the project's name {self.name!r} must match [a-z][a-z0-9_]{{0,63}}", "BAD_NAME")
         ordered = sorted(self._resources, key=lambda resource: resource.kind.rank)
         built = [made.definition for made in map(build.build, ordered) if made is not None]
-        faults = [*build.faults, *_names(built)]
+        for stranger in self._strangers:
+            build.fault(
+                f"a project is made of entities, sources, views and services, got {describe(stranger)}", "WRONG_TYPE"
+            )
+        named = {violation.path for violation in build.faults if violation.reason == "BAD_NAME"}
+        faults = [*build.faults, *(fault for fault in _names(built) if fault.path not in named)]
         if faults:
             raise InvalidDefinitionError(faults)
         unique = {definition.place: definition for definition in built}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -10,7 +10,7 @@ from skewless.definitions.aggregates import Aggregate
 from skewless.definitions.building import Build, Built, pairs
 from skewless.definitions.durations import Duration
 from skewless.definitions.objects import BatchSource, Entity, RequestSource, Resource, StreamSource
-from skewless.definitions.resource import Kind, split_feature_ref
+from skewless.definitions.resource import NAME, Kind, split_feature_ref
 from skewless.types import ValueType, describe
 
 MONDAY_US: Final = 345_600_000_000
@@ -51,6 +51,8 @@ class _StoredView(View):
 
     def stored(self, build: Build, source: StreamSource | BatchSource) -> dict[str, Any]:
         """The members that both kinds of stored views have."""
+        with build.at("entity"):
+            build.expect(self.entity, Entity, "an Entity")
         condition = None
         if self.filter is not None:
             with build.at("filter"):
@@ -89,7 +91,9 @@ class StreamFeatureView(_StoredView):
     origin_us: int = MONDAY_US
 
     def document(self, build: Build) -> dict[str, Any]:
-        columns = {name: str(kind).removesuffix(" not null") for name, kind in self.source.columns.items()}
+        columns = _types(build, self.source, (StreamSource, BatchSource), "a StreamSource")
+        with build.at("features"):
+            build.expect(self.features, Iterable, "a list of aggregates such as count(...)")
         features: list[dict[str, Any]] = []
         aggregates: Sequence[object] = self.features
         for aggregate in aggregates:
@@ -125,7 +129,9 @@ class LatestFeatureView(_StoredView):
     ttl: Duration | None = None
 
     def document(self, build: Build) -> dict[str, Any]:
-        columns = {name: str(kind).removesuffix(" not null") for name, kind in self.source.columns.items()}
+        columns = _types(build, self.source, (StreamSource, BatchSource), "a StreamSource or a BatchSource")
+        with build.at("features"):
+            build.expect(self.features, Iterable, "a list of column names, or a mapping to them")
         ttl = None
         if self.ttl is not None:
             with build.at("ttl"):
@@ -140,7 +146,7 @@ class LatestFeatureView(_StoredView):
         }
 
     def parts(self) -> Sequence[Resource]:
-        return (self.entity, self.source, *self.source.parts())
+        return (self.entity, self.source)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -203,8 +209,8 @@ class FeatureService(Resource):
             with build.at(f"features[{place}]"):
                 if isinstance(item, View):
                     built = build.view(item)
-                    names = built.feature_names() if built else []
-                    pins += [_pin_of(built, item.name, name) for name in names]
+                    names = built.feature_names() if built else ["unknown"]
+                    pins += [_pin_of(built, "unknown", name) for name in names]
                 else:
                     pins.append(_pin(build, item)[0])
         return {"features": pins}
@@ -213,6 +219,16 @@ class FeatureService(Resource):
         return [
             item.view if isinstance(item, FeatureRef) else item for item in self.features if not isinstance(item, str)
         ]
+
+
+def _types(build: Build, source: object, kinds: tuple[type, ...], words: str) -> dict[str, str]:
+    """The columns of a source with their types."""
+    with build.at("source"):
+        build.expect(source, kinds, words)
+        columns = getattr(source, "columns")  # noqa: B009
+        with build.at("columns"):
+            build.expect(columns, Mapping, "a mapping of column names to types")
+    return {name: str(kind).removesuffix(" not null") for name, kind in columns.items()}
 
 
 def _pin(build: Build, pinned: object) -> tuple[dict[str, Any], str]:
@@ -247,7 +263,8 @@ def _pin_of(built: Built | None, view: str, feature: str) -> dict[str, Any]:
         return {"view": view, "version": "0.0.0", "meaning": NO_HASH, "feature": feature}
     definition = built.definition
     return {
-        "view": definition.name,
+        # A name that is none is a fault of the view alone.
+        "view": definition.name if NAME.fullmatch(definition.name) else view,
         "version": str(definition.version),
         "meaning": definition.meaning_hash.hex(),
         "feature": feature,

@@ -54,6 +54,11 @@ def view(**members: Any) -> skewless.StreamFeatureView:
     return skewless.StreamFeatureView("by_origin", **options)
 
 
+def vars_of(resource: Any) -> dict[str, Any]:
+    """The members of a definition beside its name."""
+    return {name: value for name, value in vars(resource).items() if name != "name"}
+
+
 def document(resource: Any) -> dict[str, Any]:
     made = skewless.Project("flights", resource).definitions()
     (found,) = (definition for definition in made if definition.name == resource.name)
@@ -364,3 +369,68 @@ def test_differences_name_what_changed() -> None:
     )
     assert lines[0].startswith('features[b_1h]: absent -> {"agg": "count"')
     assert lines[1:] == ["head_max: 256 -> 9", 'description: "old" -> "new"']
+
+
+def window(*widths: object, **options: Any) -> skewless.StreamFeatureView:
+    return view(features=[skewless.count("n", windows=list(widths), **options)])  # type: ignore[arg-type]
+
+
+LONG = "a" * 500
+ONE_FAULT: dict[str, tuple[Any, str, str]] = {
+    "a window beyond every number": (window("999999999999d"), ".features[0]", "OUT_OF_RANGE"),
+    "a window beyond a document": (window("99999999d"), ".features[0]", "OUT_OF_RANGE"),
+    "the longest timedelta": (window(dt.timedelta.max), ".features[0]", "OUT_OF_RANGE"),
+    "a window that is too long": (window("500d"), ".features[0].window_us", "OUT_OF_RANGE"),
+    "a window of nothing": (window("0h"), ".features[0].window_us", "OUT_OF_RANGE"),
+    "a window to the future": (window(dt.timedelta(minutes=-90)), ".features[0].window_us", "OUT_OF_RANGE"),
+    "a minus sign": (window("1h", "-1h"), ".features[0]", "MALFORMED_DURATION"),
+    "a negative hop": (window("1h", hop=dt.timedelta(hours=-1)), ".features[0].hop_us", "OUT_OF_RANGE"),
+    "a hop beyond every number": (window("1h", hop="999999999999d"), ".features[0]", "OUT_OF_RANGE"),
+    "a slack beyond every number": (view(back_slack="999999999999d"), ".back_slack", "OUT_OF_RANGE"),
+    "a negative slack": (view(back_slack=dt.timedelta(hours=-1)), ".back_slack_us", "OUT_OF_RANGE"),
+    "a long name of a view": (skewless.StreamFeatureView(LONG, **vars_of(view())), ".name", "BAD_NAME"),
+    "a long name in a service": (
+        skewless.FeatureService("m", features=[skewless.StreamFeatureView(LONG, **vars_of(view()))]),
+        ".name",
+        "BAD_NAME",
+    ),
+    "a long name of a service": (skewless.FeatureService(LONG, features=[view()]), ".name", "BAD_NAME"),
+    "a long name of an entity": (view(entity=skewless.Entity(LONG)), ".name", "BAD_NAME"),
+    "a long name of a feature": (
+        view(features=[skewless.count(LONG, windows=["1h"])]),
+        ".features[0].name",
+        "BAD_NAME",
+    ),
+    "no source": (view(source=None), "view by_origin@1.0.0.source", "WRONG_TYPE"),
+    "a source by its name": (view(source="departures"), "view by_origin@1.0.0.source", "WRONG_TYPE"),
+    "no entity": (view(entity=None), "view by_origin@1.0.0.entity", "WRONG_TYPE"),
+    "no features": (view(features=None), "view by_origin@1.0.0.features", "WRONG_TYPE"),
+    "no columns": (view(source=source(columns=None)), "source departures.columns", "WRONG_TYPE"),
+    "no source in a service": (
+        skewless.FeatureService("m", features=[view(source=None)]),
+        "view by_origin@1.0.0.source",
+        "WRONG_TYPE",
+    ),
+    "no source of a batch view": (
+        skewless.BatchFeatureView("b", entity=entity(), source=None, features=["delay"]),  # type: ignore[arg-type]
+        "view b@1.0.0.source",
+        "WRONG_TYPE",
+    ),
+    "nothing": (None, "", "WRONG_TYPE"),
+}
+
+
+@pytest.mark.parametrize("what", ONE_FAULT)
+def test_one_cause_makes_one_fault(what: str) -> None:
+    resource, place, reason = ONE_FAULT[what]
+    (fault,) = faults(resource)
+    assert fault.path.endswith(place)
+    assert fault.reason == reason
+
+
+def test_what_every_definition_must_have_is_asked_of_its_class() -> None:
+    class Unfinished(skewless.definitions.objects.Resource):
+        kind = skewless.definitions.resource.Kind.ENTITY
+
+    with pytest.raises(TypeError, match=r"abstract method '?document"):
+        Unfinished("x")  # type: ignore[abstract]
