@@ -1,6 +1,5 @@
 """The embedded stack keeps data, keeps ports, leaves nothing running, and says clearly what is wrong."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -14,15 +13,7 @@ from redis import Redis
 
 from skewless.local import BROKER, STORE, LocalError, LocalMesh, PortTakenError
 from skewless.local.process import Part, PartProcess
-
-
-def running(pid: int) -> bool:
-    """Whether the process lives; one that nobody has waited for yet is dead."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+from tests.mesh.commands import processes_in, running
 
 
 def gone_within(pids: list[int], seconds: float) -> bool:
@@ -32,17 +23,6 @@ def gone_within(pids: list[int], seconds: float) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-def processes_in(directory: Path) -> list[int]:
-    """The processes that work in a directory, as every part of its mesh does."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            with contextlib.suppress(OSError):
-                if (process / "cwd").readlink() == directory and running(int(process.name)):
-                    found.append(int(process.name))
-    return found
 
 
 def test_the_store_keeps_its_data_and_its_port_through_a_kill(tmp_path: Path) -> None:
