@@ -13,7 +13,7 @@ import pyarrow as pa
 from services.offline.workflow.explain import Event, Explainer, Explanation, InputValue
 from services.offline.workflow.frame import FrameMaker
 from services.offline.workflow.materialize import Materializer
-from services.offline.workflow.replay import Difference, Replayer, Report
+from services.offline.workflow.replay import Difference, Outcome, Replayer, Report
 from skewless.api.offline.v1 import offline_service_pb2 as pb
 from skewless.api.offline.v1 import offline_service_pb2_grpc as stubs
 from skewless.clock import Clock
@@ -26,9 +26,10 @@ MAX_FRAME_BYTES: Final = 512 << 20
 _DEFAULT_EVENTS: Final = 100
 
 _OUTCOMES: Final = {
-    True: pb.REPLAY_OUTCOME_EQUAL,
-    False: pb.REPLAY_OUTCOME_DIFFERENT,
-    None: pb.REPLAY_OUTCOME_NOT_YET_LOGGED,
+    Outcome.EQUAL: pb.REPLAY_OUTCOME_EQUAL,
+    Outcome.DIFFERENT: pb.REPLAY_OUTCOME_DIFFERENT,
+    Outcome.NOT_YET_LOGGED: pb.REPLAY_OUTCOME_NOT_YET_LOGGED,
+    Outcome.NOT_ANSWERED: pb.REPLAY_OUTCOME_NOT_ANSWERED,
 }
 
 
@@ -141,6 +142,7 @@ def _report(report: Report, *, with_outcomes: bool) -> pb.ReplayResponse:
         different=report.different,
         not_yet_logged=report.not_yet_logged,
         not_answered=report.not_answered,
+        unanswered=report.unanswered,
         differences=[_difference(found) for found in report.differences],
         outcomes={name: _OUTCOMES[outcome] for name, outcome in outcomes.items()},
         done=report.done,

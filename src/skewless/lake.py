@@ -7,7 +7,6 @@ the positions they bring a reader to (``marks``) become visible together or not 
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -149,7 +148,6 @@ class Table:
         self.uri = uri
         self.options = options
         self._seen: DeltaTable | None = None
-        self._lock = threading.Lock()
 
     def append(self, rows: pa.Table, marks: Mapping[str, int]) -> None:
         """Appends rows and records each mark (name to position) in the same commit. New columns are added."""
@@ -208,18 +206,20 @@ class Table:
         return pa.Table.from_batches(kept, read).select(wanted)
 
     def _open(self) -> DeltaTable | None:
-        with self._lock:
-            try:
-                if self._seen is None:
-                    self._seen = DeltaTable(self.uri, storage_options=self.options)
-                else:
-                    self._seen.update_incremental()
-            except TableNotFoundError:
-                self._seen = None
-            except (OSError, DeltaError):
-                self._seen = None
-                raise
-            return self._seen
+        table = self._seen
+        try:
+            if table is None:
+                table = DeltaTable(self.uri, storage_options=self.options)
+            else:
+                table.update_incremental()
+        except TableNotFoundError:
+            self._seen = None
+            return None
+        except (OSError, DeltaError):
+            self._seen = None
+            raise
+        self._seen = table
+        return table
 
 
 def _batches(table: DeltaTable, names: Sequence[str], bounds: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -224,6 +224,10 @@ def test_bad_requests_say_what_is_wrong(shop: Shop) -> None:
         ask(whole.drop(["user_id"]), SERVICE)
     with pytest.raises(InvalidArgumentError, match="amount_now"):
         ask(whole.set_column(2, "amount_now", pa.array([float("nan")])), SERVICE)
+    with pytest.raises(InvalidArgumentError, match="expected float64, got string"):
+        ask(whole.set_column(2, "amount_now", pa.array(["1.0"])), SERVICE)
+    with pytest.raises(InvalidArgumentError, match="of type float64"):
+        ask(whole.drop(["amount_now"]), SERVICE)
     with pytest.raises(UnknownRequestIdError):
         ask(pa.table({"request_id": ["01ARZ3NDEKTSV4RRFFQ69G5FAV"]}), SERVICE, knowledge="as_served")
     with pytest.raises(UnknownRequestIdError):

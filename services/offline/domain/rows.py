@@ -21,6 +21,9 @@ ARROW_TYPES: Final[Mapping[ValueType, pa.DataType]] = {
 }
 """How a column of each type looks outside the kernel: frames, tables."""
 
+TYPE_NAMES: Final = {str(arrow): kind.value for kind, arrow in ARROW_TYPES.items()}
+"""The names that definitions have for them, by Arrow's."""
+
 NOTHING_KNOWN: Final = -1
 """The next offset of a row whose state was absent."""
 

@@ -123,7 +123,7 @@ class Explainer:
         if isinstance(view, OnDemandView):
             inputs = self._inputs(view, here)
         else:
-            origin = self._origin(pin, view, here)
+            origin = self._origin(pin, view, here, _cell(computed, row)[1])
         scored = self.served.predictions(project, request_id)
         return Explanation(
             value=plain(served.values[row]),
@@ -155,10 +155,10 @@ class Explainer:
         found = []
         for item in view.inputs:
             source = here.catalog.view_by_hash(item.pin.meaning)
+            value, status = _cell(answers[item.pin], here.row)
             origin = Origin()
             if isinstance(source, WindowView | LatestView):
-                origin = self._origin(item.pin, source, here)
-            value, status = _cell(answers[item.pin], here.row)
+                origin = self._origin(item.pin, source, here, status)
             found.append(InputValue(item.name, item.pin.label, item.type, value, status, origin))
         for request_field in view.request:
             value = plain(here.group.rows.columns[request_field.name][here.row])
@@ -166,10 +166,13 @@ class Explainer:
             found.append(InputValue(request_field.name, "", request_field.type, value, status, Origin()))
         return found
 
-    def _origin(self, pin: Pin, view: StreamView, here: _Place) -> Origin:
-        if isinstance(view, LatestView) and not view.streamed:
-            return self._row(view, here.group, here.row)
-        return self._events(pin, view, here)
+    def _origin(self, pin: Pin, view: StreamView, here: _Place, status: Status) -> Origin:
+        """status: what the kernel computed; it says whether a row of a table was found and is young enough."""
+        if not isinstance(view, LatestView) or view.streamed:
+            return self._events(pin, view, here)
+        if status in {Status.NOT_FOUND, Status.OUTSIDE_TTL}:
+            return Origin()
+        return self._row(view, here.group, here.row)
 
     def _events(self, pin: Pin, view: StreamView, here: _Place) -> Origin:
         row = here.row

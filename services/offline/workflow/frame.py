@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from services.offline.domain.compare import NOT_ANSWERED
 from services.offline.domain.features import needed_views
 from services.offline.domain.instants import check_instant
-from services.offline.domain.rows import ARROW_TYPES, Column, Rows
+from services.offline.domain.rows import ARROW_TYPES, TYPE_NAMES, Column, Rows
 from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer
 from services.offline.workflow.vectors import Group, group_of
@@ -105,7 +105,7 @@ def _rows(catalog: Catalog, pins: tuple[Pin, ...], frame: pa.Table, time_column:
 def _need(frame: pa.Table, kinds: dict[str, pa.DataType]) -> None:
     have = set(frame.schema.names)
     missing = [
-        Violation(f"frame.{name}", f"the frame needs this column, of type {kind}", "MISSING_COLUMN")
+        Violation(f"frame.{name}", f"the frame needs this column, of type {_name(kind)}", "MISSING_COLUMN")
         for name, kind in kinds.items()
         if name not in have
     ]
@@ -160,7 +160,12 @@ def _akin(found: pa.DataType, kind: pa.DataType) -> bool:
 
 
 def _wrong_type(name: str, kind: pa.DataType, found: pa.Array) -> Violation:
-    return Violation(f"frame.{name}", f"expected {kind}, got {found.type}; cast the column", "WRONG_TYPE")
+    text = f"expected {_name(kind)}, got {_name(found.type)}; cast the column"
+    return Violation(f"frame.{name}", text, "WRONG_TYPE")
+
+
+def _name(kind: pa.DataType) -> str:
+    return TYPE_NAMES.get(str(kind), str(kind))
 
 
 def _statuses(group: Group) -> dict[str, list[int | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,22 +42,54 @@ class Difference:
     replayed_status: Status
 
 
+class Outcome(enum.IntEnum):
+    """What came of a vector; of a request with several rows, the greatest of theirs."""
+
+    NOT_ANSWERED = 1
+    """No value was served that could be compared."""
+    EQUAL = 2
+    """Every value that can be compared has the same bits."""
+    NOT_YET_LOGGED = 3
+    """The event log has not reached what it knew."""
+    DIFFERENT = 4
+    """At least one value differs."""
+
+
 @dataclass
 class Report:
-    """The sum so far; `differences` and `outcomes` since the previous report.
+    """The sum so far; `differences` and `outcomes` (by request id) since the previous report.
 
-    outcomes: per request id, whether it is equal (True), different (False) or not yet logged (None).
+    vectors: the sum of equal, different, not_yet_logged and unanswered. not_answered: values, of any vector.
     """
 
     vectors: int = 0
-    replayed: int = 0
     equal: int = 0
     different: int = 0
     not_yet_logged: int = 0
+    unanswered: int = 0
     not_answered: int = 0
     differences: list[Difference] = field(default_factory=list)
-    outcomes: dict[str, bool | None] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     done: bool = False
+
+    @property
+    def replayed(self) -> int:
+        """Vectors that were compared."""
+        return self.equal + self.different
+
+    def count(self, *, is_given: bool, is_late: bool, is_wrong: bool) -> Outcome:
+        """Counts a vector of which something was answered, is not logged yet, or differs."""
+        if not is_given:
+            self.unanswered += 1
+            return Outcome.NOT_ANSWERED
+        if is_late:
+            self.not_yet_logged += 1
+            return Outcome.NOT_YET_LOGGED
+        if is_wrong:
+            self.different += 1
+            return Outcome.DIFFERENT
+        self.equal += 1
+        return Outcome.EQUAL
 
 
 @dataclass(frozen=True)
@@ -92,26 +125,22 @@ class Replayer:
     def _compare(self, catalog: Catalog, group: Group, total: Report) -> None:
         waiting = self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)
         computed = self.computer.compute(catalog, group.pins, group.rows, group.knowledge)
-        wrong = pa.array([False] * group.rows.count)
+        wrong = given = pa.array([False] * group.rows.count)
         for pin, cells in zip(group.pins, served_cells(group.vectors), strict=True):
             served = served_column(cells, computed[pin].values.type)
-            compared = pc.and_(answered(served), pc.invert(waiting))
-            total.not_answered += pc.sum(pc.invert(answered(served))).as_py() or 0
+            claimed = answered(served)
+            given = pc.or_(given, claimed)
+            compared = pc.and_(claimed, pc.invert(waiting))
+            total.not_answered += pc.sum(pc.invert(claimed)).as_py() or 0
             bad = pc.and_(compared, differing(served, computed[pin]))
             wrong = pc.or_(wrong, bad)
             kind = type_of(catalog, pin)
             total.differences += _differences(kind, group, pin.label, bad=bad, served=served, computed=computed[pin])
-        late = pc.sum(waiting).as_py() or 0
-        different = pc.sum(wrong).as_py() or 0
         total.vectors += group.rows.count
-        total.not_yet_logged += late
-        total.replayed += group.rows.count - late
-        total.different += different
-        total.equal += group.rows.count - late - different
-        outcomes = zip(group.places, waiting.to_pylist(), wrong.to_pylist(), strict=True)
-        for (vector, _), is_late, is_wrong in outcomes:
-            before = total.outcomes.get(vector.request_id, True)
-            total.outcomes[vector.request_id] = False if is_wrong or before is False else None if is_late else before
+        flags = zip(group.places, given.to_pylist(), waiting.to_pylist(), wrong.to_pylist(), strict=True)
+        for (vector, _), is_given, is_late, is_wrong in flags:
+            outcome = total.count(is_given=is_given, is_late=is_late, is_wrong=is_wrong)
+            total.outcomes[vector.request_id] = max(outcome, total.outcomes.get(vector.request_id, outcome))
 
 
 def served_column(cells: tuple[list[Cell], list[int]], kind: pa.DataType) -> Column:

@@ -18,6 +18,8 @@ class Outcome(enum.Enum):
     """At least one differs."""
     NOT_YET_LOGGED = enum.auto()
     """The event log has not reached what the answer knew."""
+    NOT_ANSWERED = enum.auto()
+    """No value was served that could be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Decision(enum.Enum):
     """What happens to a request of a batch."""
 
     COUNT = enum.auto()
-    """It is decided: equal or different."""
+    """It is decided: equal, different, or nothing to compare."""
     WAIT = enum.auto()
     """A log has not reached it: ask again, later each time."""
     POSTPONE = enum.auto()
@@ -64,7 +66,7 @@ class Decision(enum.Enum):
 def decide(outcome: Outcome | None, failure: SkewlessError | None) -> Decision:
     """What follows for a request; ``outcome`` is None if the answer says nothing about it."""
     match outcome:
-        case Outcome.EQUAL | Outcome.DIFFERENT:
+        case Outcome.EQUAL | Outcome.DIFFERENT | Outcome.NOT_ANSWERED:
             return Decision.COUNT
         case Outcome.NOT_YET_LOGGED:
             return Decision.WAIT

@@ -133,7 +133,7 @@ def replay(store: Store, request_ids: Sequence[str], since: str | None, until: s
     with bar("replaying", quiet=quiet) as show:
 
         def on_progress(so_far: Replay) -> None:
-            show(so_far.replayed + so_far.not_yet_logged, so_far.vectors)
+            show(so_far.replayed + so_far.not_yet_logged + so_far.unanswered, so_far.vectors)
 
         found = store.replay(
             list(request_ids),
@@ -147,6 +147,7 @@ def replay(store: Store, request_ids: Sequence[str], since: str | None, until: s
         "equal": found.equal,
         "different": found.different,
         "not_yet_logged": found.not_yet_logged,
+        "unanswered": found.unanswered,
         "not_answered": found.not_answered,
     }
     document = {**counts, "differences": list(map(_difference, found.differences)), "outcomes": dict(found.outcomes)}

@@ -119,12 +119,15 @@ class Replay:
     different: int
     not_yet_logged: int
     """Vectors whose knowledge the event log has not reached; ask again."""
+    unanswered: int
+    """Vectors none of whose values could be compared; the sum of this, `equal`, `different` and `not_yet_logged` is
+    `vectors`."""
     not_answered: int
     """Values that were served without a value by an honest status, and so not compared."""
     differences: tuple[Difference, ...]
     """At most 1,000."""
     outcomes: Mapping[str, str]
-    """By request id, where ids were given: "EQUAL", "DIFFERENT" or "NOT_YET_LOGGED"."""
+    """By request id, where ids were given: "EQUAL", "DIFFERENT", "NOT_YET_LOGGED" or "NOT_ANSWERED"."""
     done: bool
 
 

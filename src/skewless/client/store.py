@@ -246,7 +246,7 @@ class Store:
         _asking.callback(on_progress, "on_progress")
         differences: list[results.Difference] = []
         outcomes: dict[str, str] = {}
-        so_far = results.Replay(0, 0, 0, 0, 0, 0, (), {}, done=False)
+        so_far = results.Replay(0, 0, 0, 0, 0, 0, 0, (), {}, done=False)
         for answer in self._offline.stream("Replay", message, _asking.seconds(timeout_s)):
             differences += map(_reading.difference, answer.differences)
             outcomes |= {name: _reading.outcome(outcome) for name, outcome in answer.outcomes.items()}
@@ -256,6 +256,7 @@ class Store:
                 equal=answer.equal,
                 different=answer.different,
                 not_yet_logged=answer.not_yet_logged,
+                unanswered=answer.unanswered,
                 not_answered=answer.not_answered,
                 differences=tuple(differences),
                 outcomes=dict(outcomes),
