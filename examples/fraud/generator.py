@@ -182,14 +182,12 @@ def _habits(draw: Random, scenario: Scenario, payers: Sequence[User], shops: Seq
         for at_us in _moments(draw, scenario, mean):
             abroad = trip.city if trip is not None and trip.begin_us <= at_us < trip.end_us else None
             if abroad is not None:
-                shop = draw.choice(by_city[abroad])
+                shop = draw.choice(by_city[abroad] if draw.random() < 0.8 else net or by_city[abroad])
             elif draw.random() < 0.85:
                 shop = shops[user.favourites[min(int(draw.expovariate(0.6)), len(user.favourites) - 1)]]
             else:
                 shop = draw.choice([*by_city.get(user.city, shops), *net])
-            place = (user.lat, user.lon, user.city.country)
-            if not shop.online:
-                place = (shop.lat, shop.lon, shop.city.country)
+            place = _place(draw, shop, abroad or user.city, (user.lat, user.lon) if abroad is None else None)
             yield _Visit(at_us, user, shop, _amount(draw, user, shop, 1.0), place, fraud=False)
 
 
@@ -221,6 +219,14 @@ def _moments(draw: Random, scenario: Scenario, mean: float) -> Iterator[int]:
         yield START_US + (at_us - START_US) % round(scenario.days * DAY)
 
 
+def _place(draw: Random, shop: Merchant, city: City, home: tuple[float, float] | None) -> tuple[float, float, str]:
+    """Where the payer is: at the shop; or, if it is on the net, around his home or somewhere in the city."""
+    if not shop.online:
+        return shop.lat, shop.lon, shop.city.country
+    lat, lon = people.around(draw, *(home or (city.lat, city.lon)), 8)
+    return lat, lon, city.country
+
+
 def _amount(draw: Random, user: User, shop: Merchant, factor: float) -> float:
     """EUR with two digits, at least half a euro."""
     return max(0.5, round(shop.price * user.level * factor * math.exp(draw.gauss(0, 0.45)), 2))
@@ -238,12 +244,10 @@ def _thefts(draw: Random, scenario: Scenario, payers: Sequence[User], shops: Seq
         thief = user.city if draw.random() < 0.5 else draw.choice(people.CITIES)
         around = [shop for shop in shops if shop.online or shop.city == thief]
         for _ in range(draw.randint(2, 9)):
-            shop = draw.choice(weak if draw.random() < 0.4 else around or shops)
-            place = (thief.lat, thief.lon, thief.country)
-            if not shop.online:
-                place = (shop.lat, shop.lon, shop.city.country)
+            shop = draw.choice(weak if draw.random() < 0.25 else around or shops)
+            place = _place(draw, shop, thief, None)
             if at_us < scenario.end_us:
-                yield _Visit(at_us, user, shop, _amount(draw, user, shop, draw.uniform(0.6, 3.0)), place, fraud=True)
+                yield _Visit(at_us, user, shop, _amount(draw, user, shop, draw.uniform(0.5, 2.5)), place, fraud=True)
             at_us += draw.randrange(40 * SECOND, 9 * MINUTE)
 
 

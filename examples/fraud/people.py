@@ -99,7 +99,7 @@ def merchants(draw: Random, count: int) -> list[Merchant]:
         city = CITIES[number % len(CITIES)] if number < len(CITIES) else draw.choice(CITIES)
         weights = [weight for *_, weight in _CATEGORIES]
         category, price, online, _ = draw.choices(_CATEGORIES, weights)[0]
-        lat, lon = _near(draw, city, 6)
+        lat, lon = around(draw, city.lat, city.lon, 6)
         made.append(
             Merchant(
                 f"m{number:04d}", category, city, lat, lon, price * _spread(draw, 0.3), online, draw.random() < 0.1
@@ -114,9 +114,9 @@ def users(draw: Random, count: int, shops: Sequence[Merchant]) -> list[User]:
     made = []
     for number in range(count):
         city = draw.choice(CITIES[:FAR_FROM])
-        lat, lon = _near(draw, city, 12)
-        around = [index for index, shop in enumerate(shops) if shop.city == city and not shop.online]
-        favourites = draw.sample(around, min(6, len(around))) + draw.sample(net, min(2, len(net)))
+        lat, lon = around(draw, city.lat, city.lon, 12)
+        nearby = [index for index, shop in enumerate(shops) if shop.city == city and not shop.online]
+        favourites = draw.sample(nearby, min(6, len(nearby))) + draw.sample(net, min(2, len(net)))
         draw.shuffle(favourites)
         age_days = 20 + round(draw.expovariate(1 / 900))
         made.append(
@@ -134,11 +134,10 @@ def users(draw: Random, count: int, shops: Sequence[Merchant]) -> list[User]:
     return made
 
 
-def _near(draw: Random, city: City, spread_km: float) -> tuple[float, float]:
-    """A place around a city, in degrees to five digits."""
+def around(draw: Random, lat: float, lon: float, spread_km: float) -> tuple[float, float]:
+    """A place not far from another one, in degrees to five digits."""
     north, east = draw.gauss(0, spread_km), draw.gauss(0, spread_km)
-    lat = city.lat + north / 111.2
-    return round(lat, 5), round(city.lon + east / (111.2 * math.cos(math.radians(city.lat))), 5)
+    return round(lat + north / 111.2, 5), round(lon + east / (111.2 * math.cos(math.radians(lat))), 5)
 
 
 def _spread(draw: Random, sigma: float) -> float:
