@@ -129,8 +129,11 @@ class PostgresServer:
         if self._user < 0:
             return newest / "bin"
         own = self._root / package.name / newest.name
-        for part in ("bin", "lib", "share"):
+        for part in ("lib", "share"):
             shutil.copytree(newest / part, own / part, ignore=shutil.ignore_patterns("*.a"))
+        (own / "bin").mkdir()
+        for program in ("initdb", "postgres"):
+            shutil.copy2(newest / "bin" / program, own / "bin")
         # Programs look for libraries beside the package.
         libraries = f"{package.name}.libs"
         shutil.copytree(package.parent / libraries, self._root / libraries)

@@ -376,5 +376,5 @@ def test_a_registry_that_is_away_is_named() -> None:
         with pytest.raises(DependencyUnavailableError, match=r"127\.0\.0\.1:1") as caught:
             store.apply(project())
         assert caught.value.retry
-    with Store("flights") as store, pytest.raises(ValueError, match="registry='host:port'"):
+    with Store("flights") as store, pytest.raises(InvalidArgumentError, match="registry='host:port'"):
         store.plan(project())
