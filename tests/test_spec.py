@@ -15,6 +15,7 @@ from skewless import kernel
 from tests.oracle import grid, keys
 from tests.oracle.aggregates import Aggregation
 from tests.oracle.cells import same_value
+from tests.oracle.protobuf import judge_protobuf
 from tests.oracle.verdicts import Column, Verdict, judge
 from tests.oracle.windows import WindowFeature
 from tests.roads import kernel as roads
@@ -126,7 +127,12 @@ def test_verdict_of_the_kernel(case: Case) -> None:
 def judge_with_key(body: VerdictCase) -> Verdict:
     """The oracle's verdict, with V4 where the log is keyed by the entity itself."""
     columns = [Column(KEY_COLUMN, "string"), *body.columns]
-    verdict = judge(body.payload, body.append_time, columns, TIME_COLUMN, body.tolerance)
+    if body.fields is None:
+        verdict = judge(body.payload, body.append_time, columns, TIME_COLUMN, body.tolerance)
+    else:
+        columns.append(Column(TIME_COLUMN, "timestamp", nullable=False))
+        record = (body.payload, body.append_time, columns, TIME_COLUMN)
+        verdict = judge_protobuf(*record, fields=body.fields, tolerance=body.tolerance)
     if body.direct and verdict.row is not None:
         own = verdict.row[KEY_COLUMN]
         assert isinstance(own, str)

@@ -1,6 +1,7 @@
 """The verdict over one record of an input log (docs/semantics.md, chapter V).
 
-Works on what a JSON parser made of the payload; positions and duplicates are the log's business.
+Works on what a JSON parser made of the payload; `protobuf` has the other form of payloads. Positions and duplicates
+are the log's business.
 """
 
 import json
@@ -38,7 +39,7 @@ class Verdict:
     row: Mapping[str, Value] | None = None
 
 
-class _MalformedError(Exception):
+class MalformedError(Exception):
     """The payload is not what the source declares."""
 
 
@@ -68,9 +69,14 @@ def judge(
         record = dict(record)
         row = {c.name: cell(record.get(c.name), c) for c in columns if c.name != event_time}
         t = cell(record.get(event_time), Column(event_time, "timestamp", nullable=False))
-    except (ValueError, _MalformedError):
+    except (ValueError, MalformedError):
         return MALFORMED
     assert isinstance(t, int)
+    return timed(t, row, append_time, tolerance)
+
+
+def timed(t: int, row: Mapping[str, Value], append_time: int, tolerance: int) -> Verdict:
+    """V3: a row that can be read, by its event time."""
     if t - append_time > tolerance:
         return Verdict("too_far_future")
     return Verdict("accepted", t, row)
@@ -82,7 +88,7 @@ def cell(raw: object, column: Column) -> Value:
         return None
     value = _typed(raw, column.type)
     if value is None:
-        raise _MalformedError
+        raise MalformedError
     return value
 
 
@@ -91,9 +97,9 @@ def _typed(raw: object, kind: str) -> Value:
     if isinstance(raw, bool):
         return raw if kind == "bool" else None
     if isinstance(raw, str):
-        return _in_years(instant(raw)) if kind == "timestamp" else raw if kind == "string" else None
+        return in_years(instant(raw)) if kind == "timestamp" else raw if kind == "string" else None
     if isinstance(raw, int) and kind == "timestamp":
-        return _in_years(raw)
+        return in_years(raw)
     if isinstance(raw, int) and kind == "int64":
         return raw if INT64_MIN <= raw <= INT64_MAX else None
     if isinstance(raw, int | float) and kind == "float64":
@@ -101,7 +107,7 @@ def _typed(raw: object, kind: str) -> Value:
     return None
 
 
-def _in_years(t: int) -> int | None:
+def in_years(t: int) -> int | None:
     """V8: the years 1 to 9999."""
     return t if FIRST_INSTANT <= t <= LAST_INSTANT else None
 
@@ -116,7 +122,7 @@ def instant(text: str) -> int:
     """V8: microseconds of a date and time with a zone; the year 0 has no instants."""
     parts = _INSTANT.fullmatch(text)
     if parts is None:
-        raise _MalformedError
+        raise MalformedError
     day, time, fraction, zone = parts.groups()
     local = datetime.fromisoformat(f"{day}T{time}+00:00") - _EPOCH
     micros = local // timedelta(microseconds=1) + int((fraction or "0")[:6].ljust(6, "0"))
@@ -129,9 +135,9 @@ def _offset(zone: str) -> int:
         return 0
     hours, minutes = int(zone[1:3]), int(zone[4:6])
     if hours > 23 or minutes > 59:
-        raise _MalformedError
+        raise MalformedError
     return (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _MalformedError(name)
+    raise MalformedError(name)

@@ -16,6 +16,7 @@ from tests.oracle.cells import Cell, Status, Value
 from tests.oracle.events import Position
 from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOUR, MINUTE, SECOND, default_hop
 from tests.oracle.latest import TableRow
+from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import DEFAULT_TOLERANCE, Column
 from tests.oracle.windows import WindowFeature
 
@@ -101,7 +102,10 @@ class TableCase:
 
 @dataclass(frozen=True)
 class VerdictCase:
-    """One record and the verdict over it; `row` and `event_time` when it is accepted."""
+    """One record and the verdict over it; `row` and `event_time` when it is accepted.
+
+    fields: of a protobuf message, by column; None: the record is JSON.
+    """
 
     columns: tuple[Column, ...]
     record_key: bytes | None
@@ -112,6 +116,7 @@ class VerdictCase:
     direct: bool = False
     row: Mapping[str, Value] = field(default_factory=dict)
     event_time: int | None = None
+    fields: Mapping[str, Field] | None = None
 
 
 @dataclass(frozen=True)
@@ -275,20 +280,32 @@ def _verdict(raw: dict[str, Any], kind: str) -> VerdictCase:
     expect = dict(raw.pop("expect"))
     types = {c.name: c.type for c in columns}
     record_key = raw.pop("key", DEFAULT_KEY)
+    fields = raw.pop("protobuf", None)
     case = VerdictCase(
         columns,
         None if record_key is None else record_key.encode(),
-        raw.pop("raw").encode(),
+        raw.pop("raw").encode() if fields is None else bytes.fromhex(raw.pop("hex")),
         instant(raw.pop("appended", "12:00"), day),
         duration(raw.pop("tolerance", "5s")),
         expect.pop("verdict"),
         raw.pop("direct", False),
         {name: typed(v, types[name], day) for name, v in expect.pop("row", {}).items()},
         _optional_instant(expect.pop("at", None), day),
+        None if fields is None else {name: _protobuf_field(text) for name, text in fields.items()},
     )
     _nothing_left(raw)
     _nothing_left(expect)
     return case
+
+
+def _protobuf_field(raw: Any) -> Field:
+    """`double 3`, `string 4.1 or null` (when absent), or `{field: enum 5, names: {0: NONE}}`."""
+    own = dict(raw) if isinstance(raw, dict) else {"field": raw}
+    text = own.pop("field")
+    kind, path = text.removesuffix(" or null").split()
+    names = {int(number): name for number, name in own.pop("names", {}).items()}
+    _nothing_left(own)
+    return Field(tuple(map(int, path.split("."))), kind, text.endswith(" or null"), names)
 
 
 def _plain(raw: dict[str, Any], kind: str) -> PlainCase:

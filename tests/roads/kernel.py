@@ -44,7 +44,7 @@ def decode(case: StreamCase, records: Sequence[Record]) -> pa.RecordBatch:
 
 def decode_one(case: VerdictCase) -> dict[str, Any]:
     """What the decoder makes of one record: its columns by name; timestamps are microseconds."""
-    source = canonical(stream_source(case.columns, case.tolerance))
+    source = canonical(stream_source(case.columns, case.tolerance, case.fields))
     decoder = kernel.StreamDecoder(source, _KEYS, direct=case.direct)
     batch = pa.record_batch(decoder.decode([case.record_key], [case.payload], [case.append_time]))
     return {name: plain(batch.column(name)[0]) for name in batch.schema.names}

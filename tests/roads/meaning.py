@@ -7,6 +7,7 @@ from typing import Any
 import rfc8785
 
 from tests.oracle.aggregates import DEFAULT_BOUND
+from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import Column
 from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
 
@@ -66,18 +67,35 @@ def table_meaning(case: TableCase) -> bytes:
     return _latest(source, None, spec)
 
 
-def stream_source(columns: Sequence[Column], tolerance: int) -> dict[str, Any]:
-    """The source object of a topic of these columns, keyed by the entity."""
+def stream_source(
+    columns: Sequence[Column], tolerance: int, fields: Mapping[str, Field] | None = None
+) -> dict[str, Any]:
+    """The source object of a topic of these columns, keyed by the entity: JSON, or protobuf with these fields."""
     return {
         "kind": "stream",
         "name": "events",
         "topic": "spec.events",
-        "payload": "json",
+        "payload": "json" if fields is None else _protobuf(_columns(columns), fields),
         "record_key": [KEY_COLUMN],
         "columns": _columns(columns),
         "event_time": TIME_COLUMN,
         "future_tolerance_us": tolerance,
     }
+
+
+def _protobuf(columns: Sequence[Mapping[str, Any]], fields: Mapping[str, Field]) -> dict[str, Any]:
+    def member(column: Mapping[str, Any]) -> dict[str, Any]:
+        own = fields[column["name"]]
+        names = [{"number": number, "name": own.names[number]} for number in sorted(own.names)]
+        return {
+            "column": column["name"],
+            "path": list(own.path),
+            "type": own.type,
+            "presence": own.presence,
+            "names": names if own.type == "enum" and column["type"] == "string" else None,
+        }
+
+    return {"kind": "protobuf", "message": "spec.v1.Event", "fields": [member(column) for column in columns]}
 
 
 def _latest(source: Mapping[str, Any], keep: Mapping[str, Any] | None, spec: LatestSpec) -> bytes:

@@ -34,3 +34,13 @@ pub const INSTANTS: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_799_999_9
 pub const LONGEST_STRING: usize = 4096;
 /// Bytes of one event's payload.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Characters of the full name of a protobuf message.
+pub const MESSAGE_NAME_LENGTH: usize = 512;
+/// Field numbers on the way to a field of a protobuf message, its own included.
+pub const FIELD_DEPTH: usize = 16;
+/// The greatest number of a protobuf field.
+pub const FIELD_NUMBER: u32 = (1 << 29) - 1;
+/// Names of one enum.
+pub const ENUM_NAMES: usize = 1000;
+/// Groups within groups in a protobuf record.
+pub const GROUP_DEPTH: usize = 64;

@@ -2,6 +2,7 @@
 
 use super::entity::Entity;
 use super::limits;
+use super::payload::Payload;
 use super::read::{Reader, refuse_duplicates};
 use crate::schema::{Column, Schema};
 use crate::value::Type;
@@ -15,6 +16,8 @@ pub struct StreamSource {
     pub topic: String,
     /// The columns whose text is the record key; empty if records have no key worth reading.
     pub record_key: Vec<String>,
+    /// The form of the payloads.
+    pub payload: Payload,
     /// The columns of an event.
     pub columns: Schema,
     /// The place of the event time in a row.
@@ -96,17 +99,17 @@ impl StreamSource {
     fn read_fields(at: &Reader<'_>) -> Option<Self> {
         let name = at.key("name").name();
         let topic = read_topic(&at.key("topic"));
-        let payload = read_payload(&at.key("payload"));
         let tolerance = at.key("future_tolerance_us").int(0, limits::FUTURE_TOLERANCE);
         let columns = read_columns(&at.key("columns"));
+        let payload = Payload::read(&at.key("payload"), columns.as_ref());
         let columns = columns?;
         let event_time = read_time_column(&at.key("event_time"), &columns);
         let record_key = read_record_key(&at.key("record_key"), &columns);
-        payload?;
         Some(Self {
             name: name?,
             topic: topic?,
             record_key: record_key?,
+            payload: payload?,
             columns,
             event_time: event_time?,
             future_tolerance: tolerance?,
@@ -144,16 +147,6 @@ fn read_topic(at: &Reader<'_>) -> Option<String> {
         "BAD_NAME",
         "a topic has 1 to 249 letters, digits, dots, underscores and dashes",
     )
-}
-
-fn read_payload(at: &Reader<'_>) -> Option<()> {
-    match at.text()? {
-        "json" => Some(()),
-        other => at.fault(
-            "UNKNOWN_PAYLOAD",
-            format!("payloads of form {other:?} cannot be read; there is json"),
-        ),
-    }
 }
 
 fn read_columns(at: &Reader<'_>) -> Option<Schema> {

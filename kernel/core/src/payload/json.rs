@@ -5,9 +5,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Refusal;
-use super::instant;
-use crate::definition::limits;
+use super::{Refusal, instant, mismatch, present, string, timestamp};
 use crate::schema::{Column, Schema};
 use crate::value::{Type, Value};
 
@@ -21,16 +19,6 @@ pub(super) fn row(bytes: &[u8], columns: &Schema) -> Result<Vec<Value>, Refusal>
     cells
         .map(|(cell, column)| present(cell.unwrap_or_default(), column))
         .collect()
-}
-
-fn present(cell: Value, column: &Column) -> Result<Value, Refusal> {
-    if cell.is_null() && !column.nullable {
-        return Err(Refusal::new(
-            "MISSING_COLUMN",
-            format!("{:?} is missing or null and may not be", column.name),
-        ));
-    }
-    Ok(cell)
 }
 
 /// What an object gives: a cell where a column was found, or the first thing that is wrong.
@@ -111,32 +99,7 @@ struct CellSeed<'s> {
 
 impl CellSeed<'_> {
     fn mismatch(&self, found: &str) -> Result<Value, Refusal> {
-        let Column { name, kind, .. } = self.column;
-        Err(Refusal::new(
-            "TYPE_MISMATCH",
-            format!("{name:?} must be {kind}, is {found}"),
-        ))
-    }
-
-    fn instant(&self, instant: Result<i64, instant::Fault>) -> Result<Value, Refusal> {
-        let name = &self.column.name;
-        match instant {
-            Ok(t) => Ok(Value::Timestamp(t)),
-            Err(instant::Fault::Naive) => Err(Refusal::new(
-                "NAIVE_TIMESTAMP",
-                format!(
-                    "{name:?} has no zone; append Z or an offset such as +01:00, or send microseconds UTC"
-                ),
-            )),
-            Err(instant::Fault::Unreadable) => Err(Refusal::new(
-                "BAD_TIMESTAMP",
-                format!("{name:?} is neither RFC 3339 nor an integer of microseconds UTC"),
-            )),
-            Err(instant::Fault::OutOfRange) => Err(Refusal::new(
-                "TIMESTAMP_OUT_OF_RANGE",
-                format!("{name:?} lies outside the years 1 to 9999"),
-            )),
-        }
+        Err(mismatch(self.column, found))
     }
 }
 
@@ -173,7 +136,7 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
         Ok(match self.column.kind {
             Type::Int64 => Ok(Value::Int(integer)),
             Type::Float64 => Ok(Value::Float(integer as f64)),
-            Type::Timestamp => self.instant(instant::in_range(integer)),
+            Type::Timestamp => timestamp(instant::in_range(integer), self.column),
             Type::Bool | Type::String => self.mismatch("a number"),
         })
     }
@@ -196,17 +159,8 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(match self.column.kind {
-            Type::String if text.len() > limits::LONGEST_STRING => Err(Refusal::new(
-                "STRING_TOO_LONG",
-                format!(
-                    "{:?} has {} bytes, at most {} are read",
-                    self.column.name,
-                    text.len(),
-                    limits::LONGEST_STRING
-                ),
-            )),
-            Type::String => Ok(Value::from(text)),
-            Type::Timestamp => self.instant(instant::parse(text)),
+            Type::String => string(text, self.column),
+            Type::Timestamp => timestamp(instant::parse(text), self.column),
             _ => self.mismatch("a string"),
         })
     }

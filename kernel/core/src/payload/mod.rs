@@ -1,16 +1,19 @@
 //! Records of a stream become typed rows, or a verdict that says why not.
 //!
 //! The verdict is a pure function of the record, its append time and the definition; it is written down with the
-//! record and never decided a second time. Steps: bytes → JSON cells (`json`), times from text (`instant`) → event
-//! time, entity and key checked here.
+//! record and never decided a second time. Steps: bytes → cells of JSON (`json`) or of a protobuf message (`protobuf`,
+//! its bytes in `wire`), times from text (`instant`) → event time, entity and key checked here.
 
 mod instant;
 mod json;
+mod protobuf;
+mod wire;
 
 use std::fmt;
 
-use crate::definition::{EntityKey, StreamSource, limits};
+use crate::definition::{EntityKey, Payload, StreamSource, limits};
 use crate::keys::{KeyPart, entity_id};
+use crate::schema::Column;
 use crate::value::Value;
 
 /// What became of a record.
@@ -77,10 +80,18 @@ pub struct Decoded {
     pub row: Vec<Value>,
 }
 
+/// How payloads are read, ready for use.
+#[derive(Debug)]
+enum Form {
+    Json,
+    Protobuf(protobuf::Message),
+}
+
 /// Reads the records of one input log.
 #[derive(Debug)]
 pub struct Decoder {
     source: StreamSource,
+    form: Form,
     /// Places of the entity's key columns.
     keys: Vec<usize>,
     /// The log is the source's own topic: its record key must be the entity.
@@ -98,7 +109,16 @@ impl Decoder {
                 .flatten()
         };
         let keys = keys.iter().map(place).collect::<Option<Vec<_>>>()?;
-        Some(Self { source, keys, direct })
+        let form = match &source.payload {
+            Payload::Json => Form::Json,
+            Payload::Protobuf(message) => Form::Protobuf(protobuf::Message::new(message)),
+        };
+        Some(Self {
+            source,
+            form,
+            keys,
+            direct,
+        })
     }
 
     /// The source.
@@ -144,7 +164,11 @@ impl Decoder {
             );
             return Err(malformed(Refusal::new("PAYLOAD_TOO_LARGE", detail)));
         }
-        let row = json::row(bytes, &self.source.columns).map_err(malformed)?;
+        let row = match &self.form {
+            Form::Json => json::row(bytes, &self.source.columns),
+            Form::Protobuf(message) => message.row(bytes, &self.source.columns),
+        };
+        let row = row.map_err(malformed)?;
         let Value::Timestamp(t) = row[self.source.event_time] else {
             let name = &self.source.columns.columns()[self.source.event_time].name;
             let detail = format!("the event time {name:?} is null");
@@ -180,6 +204,58 @@ impl Decoder {
     }
 }
 
+/// A cell that may stand in its column.
+fn present(cell: Value, column: &Column) -> Result<Value, Refusal> {
+    if cell.is_null() && !column.nullable {
+        return Err(Refusal::new(
+            "MISSING_COLUMN",
+            format!("{:?} is missing or null and may not be", column.name),
+        ));
+    }
+    Ok(cell)
+}
+
+fn mismatch(column: &Column, found: &str) -> Refusal {
+    let Column { name, kind, .. } = column;
+    Refusal::new("TYPE_MISMATCH", format!("{name:?} must be {kind}, is {found}"))
+}
+
+/// A cell of a string column.
+fn string(text: &str, column: &Column) -> Result<Value, Refusal> {
+    if text.len() <= limits::LONGEST_STRING {
+        return Ok(Value::from(text));
+    }
+    Err(Refusal::new(
+        "STRING_TOO_LONG",
+        format!(
+            "{:?} has {} bytes, at most {} are read",
+            column.name,
+            text.len(),
+            limits::LONGEST_STRING
+        ),
+    ))
+}
+
+/// A cell of a timestamp column.
+fn timestamp(instant: Result<i64, instant::Fault>, column: &Column) -> Result<Value, Refusal> {
+    let name = &column.name;
+    match instant {
+        Ok(t) => Ok(Value::Timestamp(t)),
+        Err(instant::Fault::Naive) => Err(Refusal::new(
+            "NAIVE_TIMESTAMP",
+            format!("{name:?} has no zone; append Z or an offset such as +01:00, or send microseconds UTC"),
+        )),
+        Err(instant::Fault::Unreadable) => Err(Refusal::new(
+            "BAD_TIMESTAMP",
+            format!("{name:?} is neither RFC 3339 nor an integer of microseconds UTC"),
+        )),
+        Err(instant::Fault::OutOfRange) => Err(Refusal::new(
+            "TIMESTAMP_OUT_OF_RANGE",
+            format!("{name:?} lies outside the years 1 to 9999"),
+        )),
+    }
+}
+
 /// The record key of a direct log is the text of the entity's key parts, joined by commas.
 fn check_record_key(key: Option<&[u8]>, parts: &[KeyPart<'_>]) -> Result<(), Refusal> {
     let text = |part: &KeyPart<'_>| match part {
@@ -203,5 +279,7 @@ fn check_record_key(key: Option<&[u8]>, parts: &[KeyPart<'_>]) -> Result<(), Ref
     }
 }
 
+#[cfg(test)]
+mod protobuf_tests;
 #[cfg(test)]
 mod tests;
