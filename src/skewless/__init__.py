@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         OnDemandFeatureView,
         StreamFeatureView,
     )
+    from skewless.protobuf.payload import Protobuf
 
 __all__ = [
     "BatchFeatureView",
@@ -44,6 +45,7 @@ __all__ = [
     "LatestFeatureView",
     "OnDemandFeatureView",
     "Project",
+    "Protobuf",
     "RequestSource",
     "StreamFeatureView",
     "StreamSource",
@@ -68,6 +70,7 @@ _HOMES = {
     "skewless.definitions.views": (
         "BatchFeatureView FeatureService LatestFeatureView OnDemandFeatureView StreamFeatureView"
     ),
+    "skewless.protobuf.payload": "Protobuf",
 }
 _FOUND_IN = {name.rstrip("_"): (home, name) for home, names in _HOMES.items() for name in names.split()}
 

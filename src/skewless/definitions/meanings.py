@@ -58,7 +58,7 @@ class StreamSource:
     name: str
     topic: str
     payload: str
-    """The encoding of record values: "json"."""
+    """The form of record values: "json" or "protobuf". How the latter is read stands in `document`."""
     record_key: tuple[str, ...]
     """The columns that the record key is made of; empty: unknown."""
     columns: tuple[Column, ...]

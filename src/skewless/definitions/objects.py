@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from skewless.definitions.building import Build
 from skewless.definitions.durations import Duration
+from skewless.definitions.payloads import Payload
 from skewless.definitions.resource import NAME, Kind
 from skewless.types import describe
 
@@ -67,11 +68,12 @@ class Entity(Resource):
 class StreamSource(Resource):
     """A topic of events.
 
-    topic: the Kafka topic; records hold one JSON object each.
+    topic: the Kafka topic.
     columns: names and types ("int64", "float64", "bool", "string", "timestamp"), with " not null" behind a type
         where a null or missing cell makes the record malformed.
     event_time: the timestamp column that says when an event happened.
     record_key: the columns whose text is the record key, if it is one.
+    payload: how the records hold the columns: "json", one JSON object each; or `skewless.Protobuf`.
     future_tolerance: how far ahead of its append time an event may be dated; beyond, it is refused.
     """
 
@@ -80,7 +82,7 @@ class StreamSource(Resource):
     columns: Mapping[str, str]
     event_time: str
     record_key: Sequence[str] = ()
-    payload: str = "json"
+    payload: str | Payload = "json"
     future_tolerance: Duration = "5s"
 
     def body(self, build: Build) -> dict[str, Any]:
@@ -91,16 +93,27 @@ class StreamSource(Resource):
                 column["nullable"] = False
         with build.at("future_tolerance"):
             tolerance = build.length(self.future_tolerance)
+        with build.at("payload"):
+            payload = self._payload(build, {column["name"]: column["type"] for column in columns})
         return {
             "kind": "stream",
             "name": self.name,
             "topic": self.topic,
-            "payload": self.payload,
+            "payload": payload,
             "record_key": list(self.record_key),
             "columns": columns,
             "event_time": self.event_time,
             "future_tolerance_us": tolerance,
         }
+
+    def _payload(self, build: Build, columns: Mapping[str, str]) -> Any:
+        given: object = self.payload
+        if isinstance(given, Payload):
+            return given.document(build, columns)
+        if not isinstance(given, str):
+            build.fault(f'expected "json" or skewless.Protobuf(...), got {describe(given)}', "WRONG_TYPE")
+            return "json"
+        return given
 
     def document(self, build: Build) -> dict[str, Any]:
         return {"source": self.body(build)}

@@ -148,13 +148,17 @@ def _stream_source(project: str, node: Node) -> StreamSource:
         project=project,
         name=node.at("name").text(),
         topic=node.at("topic").text(),
-        payload=node.at("payload").text(),
+        payload=_payload(node.at("payload")),
         record_key=node.at("record_key").all(Node.text),
         columns=node.at("columns").all(_column),
         event_time=node.at("event_time").text(),
         future_tolerance_us=node.at("future_tolerance_us").integer(),
         document=canonical(node.value),
     )
+
+
+def _payload(node: Node) -> str:
+    return (node.at("kind") if isinstance(node.value, dict) else node).text()
 
 
 def _batch_source(project: str, node: Node) -> BatchSource:
