@@ -25,7 +25,7 @@ def test_an_id_is_the_canonical_text_of_its_parts(parts: list[str | int], expect
 
 @pytest.mark.parametrize(
     ("parts", "reason"),
-    [([], "KEY_WITHOUT_PARTS"), (["x" * 97], "KEY_PART_TOO_LONG"), ([2**63], "KEY_OUT_OF_RANGE")],
+    [([], "KEY_WITHOUT_PARTS"), (["x" * 4_097], "KEY_PART_TOO_LONG"), ([2**63], "KEY_OUT_OF_RANGE")],
 )
 def test_what_has_no_id_is_refused_by_name(parts: list[str | int], reason: str) -> None:
     with pytest.raises(kernel.InputError) as caught:

@@ -22,7 +22,8 @@ from tests.oracle.windows import Ask, WindowFeature, window_values
 PROJECT = "shop"
 TOPIC = "shop.payments"
 SOURCE = "payments"
-USERS = tuple(f"user {n}" for n in range(25))
+USERS = (*(f"user {n}" for n in range(24)), f"user {'é' * 60}")
+"""The last one's id is a hash (K3)."""
 SHOPS = tuple(range(7))
 HOUR = 3_600_000_000
 PARTITIONS = 4

@@ -1,39 +1,44 @@
-"""BLAKE3 in plain Python, after the paper: unkeyed, 32 bytes of output. Slow."""
+"""BLAKE3 in plain Python, after the paper: 32 bytes of output. Slow."""
 
 import struct
 
 _IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 _PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 _CHUNK, _BLOCK = 1024, 64
-_CHUNK_START, _CHUNK_END, _PARENT, _ROOT = 1, 2, 4, 8
+_CHUNK_START, _CHUNK_END, _PARENT, _ROOT, _KEYED = 1, 2, 4, 8, 16
 _MASK = 0xFFFFFFFF
 
 
 def blake3(data: bytes) -> bytes:
     """The 32-byte hash."""
-    return _subtree(data, 0, _ROOT)
+    return _subtree(_IV, data, 0, 0, _ROOT)
 
 
-def _subtree(data: bytes, first_chunk: int, flags: int) -> bytes:
+def keyed_blake3(key: bytes, data: bytes) -> bytes:
+    """The 32-byte hash under a key of 32 bytes."""
+    return _subtree(struct.unpack("<8I", key), data, 0, _KEYED, _ROOT)
+
+
+def _subtree(start: tuple[int, ...], data: bytes, first_chunk: int, mode: int, root: int) -> bytes:
     if len(data) <= _CHUNK:
-        return _chunk(data, first_chunk, flags)
+        return _chunk(start, data, first_chunk, mode, root)
     # The left side is the greatest power of two of chunks that leaves something for the right.
     left = _CHUNK
     while left * 2 < len(data):
         left *= 2
-    children = _subtree(data[:left], first_chunk, 0)
-    children += _subtree(data[left:], first_chunk + left // _CHUNK, 0)
-    return _compress(_IV, children, 0, _BLOCK, _PARENT | flags)
+    children = _subtree(start, data[:left], first_chunk, mode, 0)
+    children += _subtree(start, data[left:], first_chunk + left // _CHUNK, mode, 0)
+    return _compress(start, children, 0, _BLOCK, _PARENT | mode | root)
 
 
-def _chunk(data: bytes, counter: int, flags: int) -> bytes:
+def _chunk(start: tuple[int, ...], data: bytes, counter: int, mode: int, root: int) -> bytes:
     blocks = [data[i : i + _BLOCK] for i in range(0, len(data), _BLOCK)] or [b""]
-    value: tuple[int, ...] = _IV
+    value = start
     out = b""
     for index, block in enumerate(blocks):
-        own = _CHUNK_START if index == 0 else 0
+        own = mode | (_CHUNK_START if index == 0 else 0)
         if index == len(blocks) - 1:
-            own |= _CHUNK_END | flags
+            own |= _CHUNK_END | root
         out = _compress(value, block.ljust(_BLOCK, b"\0"), counter, len(block), own)
         value = struct.unpack("<8I", out)
     return out

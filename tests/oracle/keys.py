@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from tests.oracle.blake3 import blake3
+from tests.oracle.blake3 import blake3, keyed_blake3
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
-LONGEST_PART = 96
+LONGEST_PLAIN = 96
+LONGEST_PART = 4_096
+PART_KEY = b"skewless entity id part, law K3."
 
 
 def entity_id(parts: Sequence[str | int]) -> str:
@@ -16,8 +18,14 @@ def entity_id(parts: Sequence[str | int]) -> str:
         assert not isinstance(part, bool)
         if isinstance(part, str) and len(part.encode()) > LONGEST_PART:
             raise ValueError(f"a key part has more than {LONGEST_PART} bytes")
-        texts.append(f"i.{part:d}" if isinstance(part, int) else f"s.{percent(part)}")
+        texts.append(f"i.{part:d}" if isinstance(part, int) else _text(part))
     return ",".join(texts)
+
+
+def _text(part: str) -> str:
+    """K1, K3."""
+    data = part.encode()
+    return f"h.{keyed_blake3(PART_KEY, data).hex()}" if len(data) > LONGEST_PLAIN else f"s.{percent(part)}"
 
 
 def percent(text: str) -> str:

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-/// The longest part of an entity id, in bytes, before encoding.
-pub const LONGEST_PART: usize = 96;
+use crate::definition::limits::LONGEST_STRING;
+
+/// The longest text that stands in an entity id as it is, in bytes, before encoding; of a longer one the hash does.
+pub const LONGEST_PLAIN: usize = 96;
+/// The longest text of a key, in bytes.
+pub const LONGEST_PART: usize = LONGEST_STRING;
+/// Keeps hashes of parts apart from all other BLAKE3 hashes. Public: it hides nothing.
+const PART_KEY: &[u8; 32] = b"skewless entity id part, law K3.";
 
 /// One part of an entity's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +83,10 @@ pub fn entity_id(parts: &[KeyPart<'_>]) -> Result<String, KeyError> {
                     part: place,
                     bytes: text.len(),
                 });
+            }
+            KeyPart::Text(text) if text.len() > LONGEST_PLAIN => {
+                id.push_str("h.");
+                id.push_str(&blake3::keyed_hash(PART_KEY, text.as_bytes()).to_hex());
             }
             KeyPart::Text(text) => {
                 id.push_str("s.");
@@ -172,11 +182,26 @@ mod tests {
         );
         assert_eq!(entity_id(&[KeyPart::Text("")]).unwrap(), "s.");
         assert_eq!(entity_id(&[]), Err(KeyError::NoParts));
-        let long = "x".repeat(97);
+        let long = "x".repeat(4_097);
         assert_eq!(
-            entity_id(&[KeyPart::Text(&long)]),
-            Err(KeyError::PartTooLong { part: 0, bytes: 97 })
+            entity_id(&[KeyPart::Int(1), KeyPart::Text(&long)]),
+            Err(KeyError::PartTooLong {
+                part: 1,
+                bytes: 4_097
+            })
         );
+    }
+
+    #[test]
+    fn a_long_text_is_named_by_its_hash() {
+        let id = |text: &str| entity_id(&[KeyPart::Text(text), KeyPart::Int(7)]).unwrap();
+        assert_eq!(id(&"x".repeat(96)), format!("s.{},i.7", "x".repeat(96)));
+        let long = id(&"x".repeat(97));
+        assert!(long.starts_with("h.") && long.ends_with(",i.7"), "{long}");
+        assert_eq!(long.len(), 2 + 64 + 4);
+        assert_ne!(long, id(&"x".repeat(98)));
+        // A text that looks like a hash is still a text.
+        assert!(id(&long[..66]).starts_with("s.h."));
     }
 
     #[test]
