@@ -34,6 +34,9 @@ class ValidatorServicer(stubs.ValidatorServiceServicer):
             pending=report.pending,
             profiles=[_profile(profile) for profile in report.profiles],
             examples=[str(example) for example in report.examples],
+            left_out=report.left_out,
+            given_up=report.given_up,
+            unread=self.validation.log_state().unread,
         )
 
 

@@ -224,4 +224,7 @@ def report(answer: validator_pb.GetReportResponse) -> results.Report:
             for profile in answer.profiles
         ),
         examples=tuple(answer.examples),
+        left_out=answer.left_out,
+        given_up=answer.given_up,
+        unread=answer.unread,
     )

@@ -310,3 +310,9 @@ class Report:
     profiles: tuple[FeatureProfile, ...]
     examples: tuple[str, ...]
     """Differing features as ``request_id row feature``."""
+    left_out: int
+    """Vectors that are not replayed, because only a share of the requests is."""
+    given_up: int
+    """Vectors undecided for too long. ``seen = left_out + replayed + given_up + pending``."""
+    unread: int
+    """Records of the served log, of all projects, that were not read yet; they are not in ``seen``."""

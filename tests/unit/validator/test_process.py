@@ -83,7 +83,7 @@ class Offline(offline_stubs.OfflineServiceServicer):
 class Validator:
     """The process and a channel to it."""
 
-    def __init__(self, directory: Path, broker: str, offline: str) -> None:
+    def __init__(self, directory: Path, broker: str, offline: str, **settings: str) -> None:
         self._ready = directory / "ready"
         self.log = directory / "validator.log"
         self.metrics = f"127.0.0.1:{free_port()}"
@@ -96,6 +96,7 @@ class Validator:
             "SKEWLESS_METRICS_LISTEN": self.metrics,
             "SKEWLESS_REPLAY_INTERVAL_MS": "50",
             "SKEWLESS_REPLAY_SETTLE_MS": "0",
+            **settings,
         }
 
     def __enter__(self) -> Validator:
@@ -196,6 +197,32 @@ def test_nothing_is_lost_while_the_offline_service_and_the_broker_come_and_go(me
         until(lambda: "after" in offline.asked, 20, validator.log.read_text)
         validator.process.send_signal(signal.SIGTERM)
         assert validator.process.wait(10) == 0
+
+
+def test_the_report_accounts_for_every_vector(mesh: LocalMesh, tmp_path: Path) -> None:
+    broker, offline_address = mesh.addresses[BROKER], f"127.0.0.1:{free_port()}"
+    names = [f"r{number:03}" for number in range(120)]
+    settings = {"REPLAY_SHARE": "0.5", "REPLAY_QUEUE": "20", "REPLAY_GIVE_UP_S": "1"}
+    given = {f"SKEWLESS_{name}": value for name, value in settings.items()}
+    with Offline(offline_address) as offline, Validator(tmp_path, broker, offline_address, **given) as validator:
+        offline.unlogged = set(names)
+        send(broker, *((name, record(name)) for name in names))
+
+        def report() -> pb.GetReportResponse:
+            now = validator.report()
+            assert now.seen == now.left_out + now.replayed + now.given_up + now.pending
+            return now
+
+        until(lambda: report().unread > 0, 20, validator.log.read_text)
+        assert report().pending == 20
+        until(lambda: report().given_up > 0, 20, validator.log.read_text)
+        offline.unlogged = set()
+        until(lambda: report().seen == 120 and report().pending == 0, 30, validator.log.read_text)
+        until(lambda: report().unread == 0, 20, validator.log.read_text)
+        end = report()
+        assert end.mismatches == 0
+        assert min(end.left_out, end.given_up, end.replayed) > 0
+        assert end.left_out + len(set(offline.asked)) == 120
 
 
 def test_settings_that_are_wrong_are_all_named() -> None:
