@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
+from collections.abc import Callable
 
 from services.online.clients import follow_registry
 from services.online.publisher import ServedPublisher
+from services.online.servicer import ReadPathCollector
 from services.online.settings import Settings
 from services.online.store import watch_store
 from skewless.bus import Bus
 from skewless.kernel import OnlineServer
+from skewless.rpc.metrics import serve_metrics
 from skewless.rpc.process import StartError, run, tell_ready
 from skewless.rpc.worker import Worker
+
+log = logging.getLogger("services.online")
 
 
 def serve(settings: Settings, stop: threading.Event) -> bool:
@@ -28,8 +34,15 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
             served_log=settings.served_log,
             threads=settings.threads,
         )
+    except ValueError as error:
+        raise StartError(str(error)) from error
+    stop_metrics: Callable[[], None] | None = None
+    if settings.metrics_listen:
+        metrics, stop_metrics = serve_metrics(settings.metrics_listen, ReadPathCollector(server))
+        log.info("metrics at http://%s/metrics", metrics)
+    try:
         port = server.start()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise StartError(str(error)) from error
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     answered = threading.Event()  # no request is answered any more
@@ -48,6 +61,8 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     answered.set()
     for worker in workers:
         worker.join()
+    if stop_metrics is not None:
+        stop_metrics()
     return not any(worker.failed for worker in workers)
 
 

@@ -22,7 +22,15 @@ class ReadPath(Protocol):
         """Takes served records, each with its request id; waits for the first at most that long."""
 
     def counters(self) -> Mapping[str, int]:
-        """What was counted; ``served.waiting`` is how many served records wait."""
+        """What was counted since the start, by name.
+
+        ``served.waiting``: how many served records wait. ``latency_us.<call>.<upper end>``: calls that took at most so
+        many microseconds and more than the class below, up to ``inf``; ``latency_us.<call>.sum``: all they took.
+        """
+
+    @property
+    def revision(self) -> int | None:
+        """The revision of the definitions served; None before the first."""
 
     @property
     def store_error(self) -> str | None:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from services.validator.clients import OfflineClient
 from services.validator.consumer import ServedReader
 from services.validator.domain.queue import Rules
-from services.validator.servicer.metrics import serve_metrics
+from services.validator.servicer.metrics import ValidationCollector
 from services.validator.servicer.report import ValidatorServicer
 from services.validator.settings import Settings
 from services.validator.workflow import Validation
 from skewless.bus import Bus
 from skewless.clock import SystemClock
+from skewless.rpc.metrics import serve_metrics
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
@@ -52,7 +53,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     ValidatorServicer(validation).register(server)
     stop_metrics: Callable[[], None] | None = None
     if settings.metrics_listen:
-        metrics, stop_metrics = serve_metrics(settings.metrics_listen, validation)
+        metrics, stop_metrics = serve_metrics(settings.metrics_listen, ValidationCollector(validation))
         log.info("metrics at http://%s/metrics", metrics)
     address = server.start()
     for worker in workers:

@@ -267,7 +267,12 @@ def _statuses(day: Day) -> set[Status]:
 
 
 @pytest.mark.parametrize(
-    ("service", "variable"), [*((service, "LISTEN") for service in SERVICES), ("validator", "METRICS_LISTEN")]
+    ("service", "variable"),
+    [
+        *((service, "LISTEN") for service in SERVICES),
+        ("online", "METRICS_LISTEN"),
+        ("validator", "METRICS_LISTEN"),
+    ],
 )
 def test_a_taken_port_ends_the_service_with_a_word_of_advice(service: str, variable: str, tmp_path: Path) -> None:
     with socket.socket() as holder:

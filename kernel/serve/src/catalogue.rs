@@ -144,16 +144,20 @@ impl Catalogue {
                 Reason::UnknownFeatureService
             };
             let text = format!(
-                "the project {} has no definitions here; check its name",
-                quoted(project)
+                "the project {} has no definitions at revision {}; check its name",
+                quoted(project),
+                self.revision
             );
-            return Err(Refusal::new(Code::NotFound, reason, text).with("project", project));
+            return Err(Refusal::new(Code::NotFound, reason, text)
+                .with("project", project)
+                .with("revision", self.revision.to_string()));
         };
-        if service.is_empty() {
+        let vector = if service.is_empty() {
             found.list(features)
         } else {
             found.vector(service)
-        }
+        };
+        vector.map_err(|refusal| refusal.with("revision", self.revision.to_string()))
     }
 
     /// Refuses a project without definitions.
@@ -162,10 +166,13 @@ impl Catalogue {
             return Ok(());
         }
         let text = format!(
-            "the project {} has no definitions here; check its name",
-            quoted(project)
+            "the project {} has no definitions at revision {}; check its name",
+            quoted(project),
+            self.revision
         );
-        Err(Refusal::new(Code::NotFound, Reason::UnknownResource, text).with("project", project))
+        Err(Refusal::new(Code::NotFound, Reason::UnknownResource, text)
+            .with("project", project)
+            .with("revision", self.revision.to_string()))
     }
 }
 

@@ -54,6 +54,17 @@ impl Faults {
         }
     }
 
+    fn instant(&mut self, place: &str, instant: Option<i64>) {
+        if let Some(instant) = instant.filter(|instant| !(INSTANTS.0..=INSTANTS.1).contains(instant)) {
+            self.wrong(
+                place,
+                format!(
+                    "{instant} is no instant of the years 1 to 9999; give microseconds since 1970 in UTC"
+                ),
+            );
+        }
+    }
+
     fn end(self) -> Result<(), Refusal> {
         if self.wrong.is_empty() {
             return Ok(());
@@ -112,13 +123,15 @@ pub(crate) fn features_request(request: &GetOnlineFeaturesRequest) -> Result<usi
             );
         }
     }
-    if let Some(time) = request.request_time_us {
-        if !(INSTANTS.0..=INSTANTS.1).contains(&time) {
-            faults.wrong(
-                "request_time_us",
-                format!("{time} is no instant of the years 1 to 9999; give microseconds since 1970 in UTC"),
-            );
-        }
+    faults.instant("request_time_us", request.request_time_us);
+    if request.min_revision < 0 {
+        faults.wrong(
+            "min_revision",
+            format!(
+                "is {}; give a revision of the registry, or none",
+                request.min_revision
+            ),
+        );
     }
     faults.end()?;
     // Without keys and fields there is one vector.
@@ -151,6 +164,7 @@ pub(crate) fn prediction(request: &LogPredictionRequest) -> Result<(), Refusal> 
             );
         }
     }
+    faults.instant("predicted_at_us", request.predicted_at_us);
     faults.end()
 }
 

@@ -1,6 +1,7 @@
 //! What the server counts, by fixed names.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use skewless_core::status::Status;
 
@@ -23,10 +24,24 @@ const RPCS: [(Rpc, &str); 2] = [
 /// Reasons are small integers; place 0 (never sent) counts answers.
 const REASONS: usize = 19;
 
+/// Upper ends of the classes of latency, in microseconds; a last class is without one.
+const LATENCIES: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000,
+];
+
+/// How long calls took.
+#[derive(Debug, Default)]
+struct Latency {
+    classes: [AtomicU64; LATENCIES.len() + 1],
+    sum_us: AtomicU64,
+}
+
 /// Counts since the server was made. Reading and writing need no lock.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     answers: [[AtomicU64; REASONS]; RPCS.len()],
+    latency: [Latency; RPCS.len()],
     values: [AtomicU64; Status::ALL.len() + 1],
     /// Rows answered.
     pub(crate) rows: AtomicU64,
@@ -53,6 +68,15 @@ impl Counters {
         }
     }
 
+    /// Counts how long a call took, answered or refused.
+    pub(crate) fn took(&self, rpc: Rpc, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let latency = &self.latency[rpc as usize];
+        let class = LATENCIES.partition_point(|&end| end < micros);
+        latency.classes[class].fetch_add(1, Ordering::Relaxed);
+        latency.sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
     /// Adds a tally of values by the integer of their status.
     pub(crate) fn add_values(&self, tally: &[u32; Status::ALL.len() + 1]) {
         for (count, &n) in self.values.iter().zip(tally) {
@@ -62,9 +86,18 @@ impl Counters {
         }
     }
 
-    /// All counts by name. Reasons that never occurred are left out.
+    /// All counts by name. Reasons that never occurred are left out. A class of latency is named by its upper end
+    /// in microseconds.
     pub(crate) fn snapshot(&self) -> Vec<(String, u64)> {
-        let mut all = Vec::with_capacity(48);
+        let mut all = Vec::with_capacity(80);
+        for ((_, name), latency) in RPCS.iter().zip(&self.latency) {
+            let ends = LATENCIES.iter().map(u64::to_string).chain(["inf".to_owned()]);
+            for (end, count) in ends.zip(&latency.classes) {
+                all.push((format!("latency_us.{name}.{end}"), count.load(Ordering::Relaxed)));
+            }
+            let sum = latency.sum_us.load(Ordering::Relaxed);
+            all.push((format!("latency_us.{name}.sum"), sum));
+        }
         for (rpc, name) in RPCS {
             for (place, count) in self.answers[rpc as usize].iter().enumerate() {
                 let count = count.load(Ordering::Relaxed);
@@ -110,6 +143,19 @@ fn name_of_status(status: Status) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_latency_lies_in_the_class_of_its_upper_end() {
+        let counters = Counters::default();
+        for micros in [0, 100, 101, 3_000_000] {
+            counters.took(Rpc::GetOnlineFeatures, Duration::from_micros(micros));
+        }
+        let all: std::collections::HashMap<_, _> = counters.snapshot().into_iter().collect();
+        let class = |end: &str| all[&format!("latency_us.get_online_features.{end}")];
+        assert_eq!((class("100"), class("250"), class("inf")), (2, 1, 1));
+        assert_eq!(class("sum"), 3_000_201);
+        assert_eq!(all["latency_us.log_prediction.100"], 0);
+    }
 
     #[test]
     fn every_reason_and_status_has_a_place() {

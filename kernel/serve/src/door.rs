@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, UnaryService};
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -105,22 +107,43 @@ impl UnaryService<Bytes> for Method {
 
     fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
         let (rpc, path) = (self.rpc, Arc::clone(&self.path));
+        let began = Instant::now();
         Box::pin(async move {
-            let result = answer(rpc, &path, request.into_inner()).await;
-            path.shared
-                .counters
-                .answered(rpc, result.as_ref().err().map(Refusal::reason));
+            let result = answer(rpc, &path, request).await;
+            let counters = &path.shared.counters;
+            counters.answered(rpc, result.as_ref().err().map(Refusal::reason));
+            counters.took(rpc, began.elapsed());
             Ok(tonic::Response::new(result?))
         })
     }
 }
 
-async fn answer(rpc: Rpc, path: &ReadPath, request: Bytes) -> Result<Bytes, Refusal> {
+async fn answer(rpc: Rpc, path: &ReadPath, request: tonic::Request<Bytes>) -> Result<Bytes, Refusal> {
     let _place = Place::take(path)?;
     match rpc {
-        Rpc::GetOnlineFeatures => path.get_online_features(request).await,
-        Rpc::LogPrediction => path.log_prediction(&request),
+        Rpc::GetOnlineFeatures => {
+            let patience = patience(request.metadata());
+            path.get_online_features(request.into_inner(), patience).await
+        }
+        Rpc::LogPrediction => path.log_prediction(&request.into_inner()),
     }
+}
+
+/// How long the caller waits, as gRPC writes it: digits and a unit. `None`: without a limit.
+fn patience(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = digits.parse().ok()?;
+    let one = match unit {
+        "H" => Duration::from_secs(3_600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    one.checked_mul(number)
 }
 
 /// A place among the requests in flight; given back when dropped, also when the caller goes away.
@@ -147,5 +170,27 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.shared.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_read_as_grpc_writes_it() {
+        let read = |text: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("grpc-timeout", text.parse().unwrap());
+            patience(&metadata)
+        };
+        assert_eq!(read("10S"), Some(Duration::from_secs(10)));
+        assert_eq!(read("1500m"), Some(Duration::from_millis(1_500)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        for wrong in ["", "S", "1x", "-1S", "é"] {
+            let value = wrong.parse::<tonic::metadata::AsciiMetadataValue>();
+            assert!(value.is_err() || read(wrong).is_none(), "{wrong}");
+        }
+        assert_eq!(patience(&MetadataMap::new()), None);
     }
 }

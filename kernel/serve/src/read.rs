@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prost::Message;
@@ -28,6 +28,11 @@ use crate::vector::Vector;
 use crate::wire::online::{GetOnlineFeaturesRequest, LogPredictionRequest, LogPredictionResponse};
 use crate::wire::{Reason, events};
 
+/// How long a request waits at most for the revision that it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// What is left of a caller's patience when the waiting ends, for the answer to arrive.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
+
 /// The read path of one runtime.
 #[derive(Debug)]
 pub(crate) struct ReadPath {
@@ -45,12 +50,16 @@ impl ReadPath {
         }
     }
 
-    /// Answers a request for features.
-    pub(crate) async fn get_online_features(&self, raw: Bytes) -> Result<Bytes, Refusal> {
+    /// Answers a request for features, within the caller's patience if it has a limit.
+    pub(crate) async fn get_online_features(
+        &self,
+        raw: Bytes,
+        patience: Option<Duration>,
+    ) -> Result<Bytes, Refusal> {
         let request = GetOnlineFeaturesRequest::decode(raw.clone())
             .map_err(|error| not_a_message("GetOnlineFeaturesRequest", &error))?;
         let count = check::features_request(&request)?;
-        let catalogue = self.catalogue()?;
+        let catalogue = self.catalogue_at(request.min_revision, patience).await?;
         let vector = catalogue.vector(&request.project, &request.feature_service, &request.features)?;
         let rows = Rows::read(&vector, &request, count)?;
         if self.shared.settings.served_log && self.shared.served.is_full() {
@@ -153,6 +162,36 @@ impl ReadPath {
             record: Bytes::from(record.encode_to_vec()),
         })?;
         Ok(Bytes::from(LogPredictionResponse::default().encode_to_vec()))
+    }
+
+    /// A catalogue of this revision or a later one, waited for if need be.
+    async fn catalogue_at(
+        &self,
+        revision: i64,
+        patience: Option<Duration>,
+    ) -> Result<Arc<Catalogue>, Refusal> {
+        let late = |catalogue: &Catalogue| catalogue.revision < revision;
+        if revision > 0 && self.shared.catalogue.load().as_deref().is_none_or(late) {
+            let patience = patience.map_or(LONGEST_WAIT, |limit| {
+                LONGEST_WAIT.min(limit.saturating_sub(ANSWER_TIME))
+            });
+            let mut revisions = self.shared.revision.subscribe();
+            // Whether it came is seen below.
+            let _ = tokio::time::timeout(patience, revisions.wait_for(|known| *known >= revision)).await;
+        }
+        let catalogue = self.catalogue()?;
+        if late(&catalogue) {
+            let (known, what) = (catalogue.revision, self.shared.waiting_for.load());
+            return Err(Refusal::new(
+                Code::Unavailable,
+                Reason::NotReady,
+                format!("this server knows revision {known}, {revision} is asked for; it waits for {what}"),
+            )
+            .with("revision", known.to_string())
+            .with("min_revision", revision.to_string())
+            .with("waiting_for", what.as_str()));
+        }
+        Ok(catalogue)
     }
 
     fn catalogue(&self) -> Result<Arc<Catalogue>, Refusal> {

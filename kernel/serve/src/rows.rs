@@ -80,7 +80,7 @@ fn cells<'a>(columns: &'a BTreeMap<String, ValueColumn>, name: &str) -> &'a [Sen
     columns.get(name).map_or(&[], |column| &column.values)
 }
 
-/// Exactly the keys, at least the fields.
+/// Exactly the keys; at least the fields that are computed with, at most those that the views declare.
 fn check_names(vector: &Vector, request: &GetOnlineFeaturesRequest) -> Result<(), Refusal> {
     let place = |name: &str| format!("entities[\"{}\"]", name.escape_debug());
     let needed = || {
@@ -105,7 +105,7 @@ fn check_names(vector: &Vector, request: &GetOnlineFeaturesRequest) -> Result<()
     if !mismatches.is_empty() {
         return Err(Refusal::fields(Reason::EntityMismatch, mismatches));
     }
-    let missing: Vec<_> = vector
+    let missing = vector
         .fields
         .iter()
         .filter(|field| !request.request_fields.contains_key(&field.name))
@@ -117,12 +117,33 @@ fn check_names(vector: &Vector, request: &GetOnlineFeaturesRequest) -> Result<()
                     field.kind
                 ),
             )
-        })
-        .collect();
-    if missing.is_empty() {
+        });
+    let mut wrong: Vec<_> = missing.collect();
+    let reason = if wrong.is_empty() {
+        Reason::InvalidArgument
+    } else {
+        Reason::MissingRequestField
+    };
+    let takes = || match vector.known_fields.as_slice() {
+        [] => "the features take no request field".to_owned(),
+        names => format!("the features take {}", names.join(", ")),
+    };
+    wrong.extend(
+        request
+            .request_fields
+            .keys()
+            .filter(|name| vector.known_fields.binary_search(name).is_err())
+            .map(|name| {
+                (
+                    format!("request_fields[\"{}\"]", name.escape_debug()),
+                    format!("is not known; {}, leave it out", takes()),
+                )
+            }),
+    );
+    if wrong.is_empty() {
         Ok(())
     } else {
-        Err(Refusal::fields(Reason::MissingRequestField, missing))
+        Err(Refusal::fields(reason, wrong))
     }
 }
 
@@ -265,6 +286,7 @@ mod tests {
             keys: vec![column("carrier", Type::String), column("flight", Type::Int64)],
             entities: vec![vec![0], vec![1, 0]],
             fields: vec![column("amount", Type::Float64)],
+            known_fields: vec!["amount".into(), "currency".into()],
             ..Vector::default()
         }
     }
@@ -327,10 +349,19 @@ mod tests {
         let mut without = good();
         without.request_fields.clear();
         assert_eq!(reason(&without), Reason::MissingRequestField);
+        let mut more = good();
+        more.request_fields
+            .insert("currency".into(), ValueColumn::default());
+        assert!(Rows::read(&vector(), &more, 1).is_ok());
+        more.request_fields
+            .insert("amonut".into(), ValueColumn::default());
+        assert_eq!(reason(&more), Reason::InvalidArgument);
+        more.request_fields.remove("amount");
+        assert_eq!(reason(&more), Reason::MissingRequestField);
         for (carrier, amount, expected) in [
             (int(1), float(1.0), Reason::WrongType),
             (Sent::default(), float(1.0), Reason::WrongType),
-            (text(&"x".repeat(97)), float(1.0), Reason::InvalidArgument),
+            (text(&"x".repeat(4_097)), float(1.0), Reason::InvalidArgument),
             (text("UA"), float(f64::NAN), Reason::WrongType),
             (text("UA"), int(1), Reason::WrongType),
         ] {

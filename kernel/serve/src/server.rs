@@ -64,6 +64,8 @@ impl std::error::Error for ServeError {}
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) catalogue: ArcSwapOption<Catalogue>,
+    /// The revision of the catalogue, for those who wait for one; -1 without a catalogue.
+    pub(crate) revision: watch::Sender<i64>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) served: ServedQueue,
     pub(crate) store_health: Arc<StoreHealth>,
@@ -143,6 +145,7 @@ impl Server {
             shared: Arc::new(Shared {
                 settings,
                 catalogue: ArcSwapOption::empty(),
+                revision: watch::Sender::new(-1),
                 counters: Arc::default(),
                 served,
                 store_health: Arc::default(),
@@ -211,7 +214,9 @@ impl Server {
         let before = self.shared.catalogue.load_full();
         let (catalogue, faults) =
             Catalogue::compile(plan_json, before.as_deref()).map_err(ServeError::Plan)?;
+        let revision = catalogue.revision;
         self.shared.catalogue.store(Some(Arc::new(catalogue)));
+        self.shared.revision.send_replace(revision);
         let serving = self.life().serving;
         self.tell_health(serving);
         Ok(faults)

@@ -179,6 +179,8 @@ pub(crate) struct Vector {
     pub(crate) keys: Vec<Column>,
     /// The request fields that a request must bring, at least.
     pub(crate) fields: Vec<Column>,
+    /// The names of request fields that it may bring: all that the views declare, in order.
+    pub(crate) known_fields: Vec<String>,
     pub(crate) stored: Vec<Stored>,
     pub(crate) steps: Vec<Step>,
     /// Slots per row.
@@ -284,6 +286,11 @@ impl<F: Fn(&FeatureRef) -> Result<Wanted, String>> Builder<F> {
                 "more than {DEEPEST} on-demand views stand on one another, or in a circle, at {}",
                 view.name
             ));
+        }
+        for field in &view.request {
+            if let Err(place) = self.vector.known_fields.binary_search(&field.name) {
+                self.vector.known_fields.insert(place, field.name.clone());
+            }
         }
         let mut arguments = vec![Argument::Unused; view.row.len()];
         for &place in view.features[feature].expr.columns() {

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.validator.domain.tally import Report
 from services.validator.workflow import Validation
-from skewless.rpc.server import ListenError
 
 _PROJECT: Final = ("project",)
 _FEATURE: Final = ("project", "feature_service", "feature")
@@ -93,24 +91,3 @@ def _features(reports: Iterable[Report]) -> Iterable[Metric]:
             for status, count in profile.statuses.items():
                 values.add_metric((*labels, status.name.lower()), count)
     return [missing, stats, values]
-
-
-def serve_metrics(listen: str, validation: Validation) -> tuple[str, Callable[[], None]]:
-    """Answers scrapes at ``host:port`` (port 0: any free one); gives the address and what stops it.
-
-    Raises ListenError.
-    """
-    registry = CollectorRegistry()
-    registry.register(ValidationCollector(validation))
-    host, _, port = listen.rpartition(":")
-    try:
-        server, thread = start_http_server(int(port), host, registry)
-    except (OSError, ValueError) as error:
-        raise ListenError(listen) from error
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return f"{host}:{server.server_address[1]}", stop

@@ -62,6 +62,7 @@ class Store:
     ) -> None:
         self.project = _asking.text(project, "project")
         self.timeout_s = _asking.seconds(timeout_s)
+        self._revision = 0
         self._registry = _Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
         self._online = _Peer("online", online, online_pb, "OnlineService", online_stubs)
         self._offline = _Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
@@ -101,6 +102,7 @@ class Store:
             expected_revision=None if after is None else _asking.revision(after, "after"),
         )
         answer = self._registry.call("Apply", request, self.timeout_s)
+        self._revision = max(self._revision, answer.revision)
         return _reading.plan(answer.changes, answer.revision)
 
     def get_definition(self, kind: Kind, name: str, version: str = "") -> Definition:
@@ -143,6 +145,8 @@ class Store:
         entities: key columns by name; a single value is one row.
         request: request fields by name, likewise.
         request_time: the moment the prediction is about, an aware ``datetime`` or microseconds; None: now.
+
+        Knows what this object has applied: the service waits for it, for a short while, and raises NotReadyError else.
         """
         message = online_pb.GetOnlineFeaturesRequest(
             project=self.project,
@@ -151,6 +155,7 @@ class Store:
             entities=_asking.columns(entities, "entities"),
             request_fields=_asking.columns({} if request is None else request, "request"),
             request_time_us=_asking.instant(request_time, "request_time"),
+            min_revision=self._revision,
         )
         return _reading.online(self._online.call("GetOnlineFeatures", message, self._deadline(timeout_s)))
 

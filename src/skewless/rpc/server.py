@@ -23,12 +23,15 @@ log = logging.getLogger(__name__)
 
 
 class ListenError(OSError):
-    """The address cannot be listened on."""
+    """The address cannot be listened on.
 
-    def __init__(self, address: str) -> None:
+    setting: the variable that chooses it.
+    """
+
+    def __init__(self, address: str, setting: str = "SKEWLESS_LISTEN") -> None:
         super().__init__(
             f"cannot listen on {address}: is the port taken, or the host not of this machine? "
-            "Choose another with SKEWLESS_LISTEN; port 0 takes a free one"
+            f"Choose another with {setting}; port 0 takes a free one"
         )
 
 
