@@ -81,11 +81,34 @@ def test_status_tells_parts_and_streams(shop: Path) -> None:
     assert health == {"store": "RUNNING", "broker": "RUNNING", **services}
     assert all(running(part["pid"]) for part in found["parts"])
     log = found["streams"][0]
-    assert {name: log[name] for name in ("log", "end", "visible", "logged", "lag", "dead_letters", "stopped")} == {
-        "log": "payments", "end": 4, "visible": 4, "logged": 4, "lag": 0, "dead_letters": 1, "stopped": "",
+    assert {name: log[name] for name in ("log", "end", "visible", "logged", "lag", "stopped")} == {
+        "log": "payments", "end": 4, "visible": 4, "logged": 4, "lag": 0, "stopped": "",
+    }  # fmt: skip
+    source = found["sources"][0]
+    assert {name: source[name] for name in ("source", "consumed", "accepted", "malformed", "too_far_future")} == {
+        "source": "payments", "consumed": 4, "accepted": 3, "malformed": 1, "too_far_future": 0,
     }  # fmt: skip
     text = skewless(shop, "status").stdout
-    assert re.search(r"^shop +payments +4 +4 +4 +0 +0 +1 +runs$", text, re.MULTILINE)
+    assert re.search(r"^shop +payments +4 +4 +4 +0$", text, re.MULTILINE)
+    assert re.search(r"^shop +payments +4 +3 +0 +0 +1 +0$", text, re.MULTILINE)
+
+
+def test_refused_records_are_listed_and_sent_again(shop: Path) -> None:
+    (letter,) = document(shop, "deadletter", "list", "payments")["letters"]
+    assert (letter["verdict"], letter["payload"], letter["key"], letter["replayed"]) == ("malformed", "{", "u7", False)
+    assert re.search(
+        rf"^{letter['position']} +{letter['reason']} ",
+        skewless(shop, "deadletter", "list", "payments").stdout,
+        re.MULTILINE,
+    )
+    assert document(shop, "deadletter", "list", "payments", "--reason", "OTHER")["letters"] == []
+    sent = document(shop, "deadletter", "replay", "payments", "--at", letter["position"])
+    assert (sent["replayed"], sent["already_replayed"]) == (1, 0)
+    again = document(shop, "deadletter", "replay", "payments", "--reason", letter["reason"])
+    assert again["already_replayed"] >= 1
+    assert "EPOCH/PARTITION/OFFSET" in skewless(shop, "deadletter", "replay", "payments", code=2).stderr
+    assert "got '1/2'" in skewless(shop, "deadletter", "replay", "payments", "--at", "1/2", code=2).stderr
+    assert skewless(shop, "deadletter", "list", "nothing", code=2).stderr.startswith("skewless: no ")
 
 
 def test_what_is_served_is_shown_with_status_and_age(shop: Path) -> None:

@@ -33,8 +33,8 @@ def _lazy(name: str) -> Any:
 
 
 if TYPE_CHECKING:
+    from skewless.cli import deadletters, finding, history, mesh, repository, serving
     from skewless.cli import doctor as doctoring
-    from skewless.cli import finding, history, mesh, repository, serving
 else:
     repository = _lazy("skewless.cli.repository")
     finding = _lazy("skewless.cli.finding")
@@ -42,6 +42,7 @@ else:
     doctoring = _lazy("skewless.cli.doctor")
     serving = _lazy("skewless.cli.serving")
     history = _lazy("skewless.cli.history")
+    deadletters = _lazy("skewless.cli.deadletters")
 
 _EPILOG = (
     "Exit codes: 0 done; 1 done, but something is not as it should be (differences, an unhealthy part, a refused "
@@ -58,6 +59,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+deadletter = typer.Typer(help="List refused records, or send them again.", rich_markup_mode=None)
+app.add_typer(deadletter, name="deadletter")
+
 Data = Annotated[Path, typer.Option("--data", envvar="SKEWLESS_DATA", help="Data directory of the mesh.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; errors as JSON on stderr.")]
 Project = Annotated[
@@ -284,6 +288,42 @@ def explain(
     """Say what one served value was made of."""
     with finding.open_store(data.resolve(), finding.project_name(project), "offline") as store:
         _finish(history.explain(store, request_id, feature, row, max_events), as_json=as_json)
+
+
+Source = Annotated[str, typer.Argument(help="The source, by its name in the definitions.")]
+
+
+@deadletter.command("list")
+def list_letters(
+    *,
+    source: Source,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only those of this reason.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    project: Project = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """List the refused records of a source, oldest first."""
+    with finding.open_store(data.resolve(), finding.project_name(project), "stream_agg") as store:
+        _finish(deadletters.listed(store, source, reason, limit), as_json=as_json)
+
+
+@deadletter.command("replay")
+def replay_letters(
+    *,
+    source: Source,
+    at: Annotated[list[str], typer.Option("--at", help="EPOCH/PARTITION/OFFSET of a letter, repeated.")] = [],  # noqa: B006
+    reason: Annotated[str | None, typer.Option("--reason", help="All letters of this reason.")] = None,
+    project: Project = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Send refused records to their source again.
+
+    As new events, each letter once; a record that is refused again is a new letter.
+    """
+    with finding.open_store(data.resolve(), finding.project_name(project), "stream_agg") as store:
+        _finish(deadletters.replayed(store, source, at, reason), as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

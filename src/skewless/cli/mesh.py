@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 _POLL_S: Final = 0.05
 _PARTS: Final = len(DEFAULT_PORTS)
 _TAKEN: Final = "; e.g. skewless up --port {part}=NUMBER (0: any free one); the next start remembers it"
-_REFUSED: Final = ("malformed", "too_far_future")
+_STREAM: Final = ("project", "log", "end", "visible", "logged", "lag")
+_SOURCE: Final = ("project", "source", "consumed", "on time", "late", "duplicate", "malformed", "too far future")
 
 
 def ports_of(texts: Iterable[str]) -> dict[str, int]:
@@ -213,12 +215,12 @@ def status(data: Path, store: Store, state: MeshState | None, addresses: Mapping
                 "last_exit": part.last_exit if part else "",
             }
         )
-    streams, fault = _streams(store) if answers.get("stream_agg") == SERVING else ([], "")
+    found, fault = _streams(store) if answers.get("stream_agg") == SERVING else ({"streams": [], "sources": []}, "")
     disk = _disk(data) if state is not None else None
     healthy = (
         all(part["health"] in {SERVING, "RUNNING"} for part in parts)
         and not fault
-        and not any(log["stopped"] for log in streams)
+        and not any(log["stopped"] for log in found["streams"])
         and (disk is None or not disk["full"])
     )
     document = {
@@ -228,7 +230,7 @@ def status(data: Path, store: Store, state: MeshState | None, addresses: Mapping
         "started_at": state.started_at if state is not None else None,
         "disk": disk,
         "parts": parts,
-        "streams": streams,
+        **found,
         "fault": fault,
     }
     return Answer(document, _status_text(document), Exit.OK if healthy else Exit.NOT_GOOD)
@@ -240,12 +242,13 @@ def _disk(data: Path) -> dict[str, Any]:
     return {"free_mb": free >> 20, "full": free < 16 << 20}
 
 
-def _streams(store: Store) -> tuple[list[dict[str, Any]], str]:
+def _streams(store: Store) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    """Input logs and sources, or why they are not known."""
     try:
-        logs = store.stream_status()
+        logs, sources = store.stream_status(), store.source_status()
     except SkewlessError as error:
-        return [], str(error)
-    return [
+        return {"streams": [], "sources": []}, str(error)
+    streams = [
         {
             "project": log.project,
             "log": log.log,
@@ -255,10 +258,7 @@ def _streams(store: Store) -> tuple[list[dict[str, Any]], str]:
             "visible": sum(part.next_offset for part in log.partitions),
             "logged": sum(part.logged_offset for part in log.partitions),
             "lag": sum(max(0, part.end_offset - part.next_offset) for part in log.partitions),
-            "records": dict(log.records),
-            "late": log.late,
             "below_horizon": log.below_horizon,
-            "dead_letters": sum(log.records.get(verdict, 0) for verdict in _REFUSED),
             "stopped": log.stopped,
             "partitions": [
                 {
@@ -272,7 +272,8 @@ def _streams(store: Store) -> tuple[list[dict[str, Any]], str]:
             ],
         }
         for log in logs
-    ], ""
+    ]
+    return {"streams": streams, "sources": [dataclasses.asdict(source) for source in sources]}, ""
 
 
 def _status_text(document: Mapping[str, Any]) -> str:
@@ -282,13 +283,12 @@ def _status_text(document: Mapping[str, Any]) -> str:
         for part in document["parts"]
     ]  # fmt: skip
     lines = [table(("part", "address", "pid", "health", "restarts"), rows)]
-    if document["streams"]:
-        head = ("project", "log", "end", "visible", "logged", "lag", "late", "dead letters", "state")
-        rows = [
-            (*(log[name.replace(" ", "_")] for name in head[:-1]), log["stopped"] or "runs")
-            for log in document["streams"]
-        ]
-        lines += ["", table(head, rows), "late events are counted since stream_agg has started"]
+    for name, head in (("streams", _STREAM), ("sources", _SOURCE)):
+        if document[name]:
+            lines += ["", table(head, [[row[column.replace(" ", "_")] for column in head] for row in document[name]])]
+    lines += [
+        f"{log['project']} {log['log']} is stopped: {log['stopped']}" for log in document["streams"] if log["stopped"]
+    ]
     if document["fault"]:
         lines.append(f"stream_agg: {document['fault']}")
     if document["disk"] is not None:

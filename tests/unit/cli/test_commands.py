@@ -21,7 +21,7 @@ from skewless.local.supervisor import DEFAULT_PORTS
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 HEAVY = ("grpc", "google.protobuf", "pyarrow", "numpy", "rich", "pydantic", "skewless.client", "skewless_kernel")
 COMMANDS = ["up", "down", "status", "doctor", "init", "plan", "apply", "diff"]
-COMMANDS += ["get", "materialize", "train", "replay", "explain"]
+COMMANDS += ["get", "materialize", "train", "replay", "explain", "deadletter"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +60,10 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_takes_json(command: str) -> None:
-    result = CliRunner().invoke(cli.app, [command, "--help"])
-    assert result.exit_code == 0
-    assert "--json" in result.output
+    for words in [["deadletter", "list"], ["deadletter", "replay"]] if command == "deadletter" else [[command]]:
+        result = CliRunner().invoke(cli.app, [*words, "--help"])
+        assert result.exit_code == 0
+        assert "--json" in result.output
 
 
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +91,7 @@ def test_the_commands_and_ports_are_documented() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     table = text.partition("## Commands")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
-    assert [name for row in rows for name in re.findall(r"`([a-z]+)", row)] == COMMANDS
+    assert list(dict.fromkeys(name for row in rows for name in re.findall(r"`([a-z]+)", row))) == COMMANDS
     services = ("registry", "online", "offline", "stream_agg", "validator")
     assert [DEFAULT_PORTS[name] for name in services] == [50051, 50052, 50053, 50054, 50055]
     assert "| store | 50056 |" in text
@@ -113,6 +114,7 @@ def test_the_commands_and_ports_are_documented() -> None:
         (["get", "fraud"], "which project? Give --project NAME"),
         (["plan"], "no skewless.toml"),
         (["apply", "elsewhere"], "`skewless init elsewhere`"),
+        (["deadletter", "list"], "Missing argument"),
         (["init", "Ünder/9"], "is no name of a project"),
     ],
 )
