@@ -92,7 +92,7 @@ protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entr
 EXAMPLE ?= flights
 
 .PHONY: demo
-demo: ## Run an example from nothing to its report (EXAMPLE=flights)
+demo: ## Run an example from nothing to its report (EXAMPLE=flights or fraud)
 	@cold=$$(test -e .venv/.stamp-protos || echo --cold); started=$$(date +%s); \
 	$(MAKE) --no-print-directory setup; \
 	exec $(BIN)/python -m examples.$(EXAMPLE) --setup-s $$(( $$(date +%s) - started )) $$cold
