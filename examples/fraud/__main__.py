@@ -10,7 +10,6 @@ from typing import Any
 
 from examples.fraud import definitions, demo, generator
 from examples.fraud.days import Run, step_count
-from examples.fraud.encoding import decode
 from examples.shared import asking, learning, program
 from examples.shared.publish import Publisher
 from skewless.bus import Bus
@@ -49,7 +48,7 @@ def run(directory: Path) -> dict[str, Any]:
                 seed=SEED,
                 progress=progress,
             )
-            explained = asking.explain(store, demo.last_theft(journal.asked), demo.EXPLAINED, decode)
+            explained = asking.explain(store, demo.last_theft(journal.asked), demo.EXPLAINED, demo.payment)
     report = {
         **program.figures(publisher.published, streamed_s, journal.asked, learned, replayed),
         **counted,

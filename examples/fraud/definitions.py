@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import skewless as sk
 
+DESCRIPTORS = Path(__file__).with_name("payments.binpb")
+"""The messages of `payments.proto` as a descriptor set."""
 PROJECT = "fraud"
 SERVICE = "fraud_score@1.0.0"
 WINDOWS = ["1h", "24h", "7d", "30d"]
@@ -20,6 +24,7 @@ merchant = sk.Entity("merchant", keys={"merchant_id": "string"}, description="A 
 transactions = sk.StreamSource(
     "transactions",
     topic="fraud.transactions",
+    payload=sk.Protobuf(DESCRIPTORS, "fraud.v1.Transaction", fields={"lat": "location.lat", "lon": "location.lon"}),
     record_key=["user_id"],
     event_time="event_time",
     columns={
@@ -39,6 +44,7 @@ transactions = sk.StreamSource(
 chargebacks = sk.StreamSource(
     "chargebacks",
     topic="fraud.chargebacks",
+    payload=sk.Protobuf(DESCRIPTORS, "fraud.v1.Chargeback"),
     record_key=["merchant_id"],
     event_time="event_time",
     columns={

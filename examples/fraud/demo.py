@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from examples.fraud import definitions
 from examples.fraud.days import Run, Step, steps
-from examples.fraud.encoding import encode
+from examples.fraud.encoding import decode, encode
 from examples.fraud.expected import Expected, partition_of
-from examples.fraud.generator import Record, Traffic, Transaction
+from examples.fraud.generator import TRANSACTIONS, Record, Traffic, Transaction
 from examples.shared import asking
 from examples.shared.asking import Asked
 from examples.shared.publish import PARTITIONS, Publisher
@@ -126,6 +127,11 @@ def ask(store: Store, transaction: Transaction, asked: Asked) -> None:
         request_time_us=transaction.at_us,
         label=transaction.fraud,
     )
+
+
+def payment(value: bytes) -> dict[str, Any]:
+    """The columns of a transaction."""
+    return decode(TRANSACTIONS, value)
 
 
 def last_theft(asked: Asked) -> str:

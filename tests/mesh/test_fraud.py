@@ -245,5 +245,5 @@ def test_the_account_adds_up_and_what_was_served_is_what_the_oracle_says(tmp_pat
         chosen = random.Random(3).sample(range(asked), 40)  # noqa: S311 (a choice to be repeated)
         for index in chosen:
             assert_as_the_oracle_says(rows[index], oracle, known.records[index], known.night[index])
-        explained = asking.explain(store, demo.last_theft(journal.asked), demo.EXPLAINED, json.loads)
+        explained = asking.explain(store, demo.last_theft(journal.asked), demo.EXPLAINED, demo.payment)
         assert explained["value"] == pytest.approx(sum(event["payload"]["amount"] for event in explained["events"]))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from grpc_tools import protoc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +18,8 @@ from examples.fraud.encoding import RUBBISH, decode, encode
 from examples.fraud.expected import HEAD_SLACK_US, Expected, partition_of
 from examples.fraud.generator import MALFORMED, Fault, Record, Scenario, Traffic
 from examples.fraud.people import DAY, START_US
-from tests.oracle.verdicts import Column, judge
+from tests.oracle.protobuf import Field, judge_protobuf
+from tests.oracle.verdicts import Column, Verdict
 
 BASE = Scenario(seed=1, users=12, merchants=24, days=4, rate=8)
 NOW_US = 1_790_000_000_000_000
@@ -113,22 +118,44 @@ def test_a_part_of_the_traffic_draws_from_its_own_seed() -> None:
 # --- Records as bytes -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("source", [generator.TRANSACTIONS, generator.CHARGEBACKS])
 @pytest.mark.parametrize("fault", [None, *Fault])
-def test_a_record_gets_the_verdict_that_its_fault_says(fault: Fault | None) -> None:
-    whole = next(record for record in generator.make(BASE).records if record.fault is None)
+def test_a_record_gets_the_verdict_that_its_fault_says(fault: Fault | None, source: str) -> None:
+    scenario = dataclasses.replace(BASE, days=20)
+    whole = next(one for one in generator.make(scenario).records if one.fault is None and one.source == source)
     event = dict(whole.event)
     if fault is Fault.AHEAD:
         event["event_time"] = whole.event_time_us + generator.CENTURY
     value = encode(dataclasses.replace(whole, fault=fault, event=event))
-    kinds = {name: kind.partition(" ") for name, kind in definitions.transactions.columns.items()}
-    columns = [Column(name, kind, nullable=not rest) for name, (kind, _, rest) in kinds.items()]
-    verdict = "malformed" if value is None else judge(value, NOW_US, columns, "event_time").verdict
-    assert verdict == {None: "accepted", Fault.AHEAD: "too_far_future"}.get(fault, "malformed")
+    verdict = Verdict("malformed") if value is None else judged(source, value)
+    assert verdict.verdict == {None: "accepted", Fault.AHEAD: "too_far_future"}.get(fault, "malformed")
     if fault is None:
         assert value is not None
-        assert decode(value) == whole.event
+        assert decode(source, value) == whole.event
+        assert verdict.row == {name: cell for name, cell in whole.event.items() if name != "event_time"}
     if fault is Fault.RUBBISH:
         assert value == RUBBISH
+
+
+def judged(source: str, value: bytes) -> Verdict:
+    """What the oracle says of a record that arrives now."""
+    document = json.loads(next(one for one in definitions.project.definitions() if one.name == source).meaning_json)
+    columns = [Column(one["name"], one["type"], one["nullable"]) for one in document["source"]["columns"]]
+    fields = {
+        one["column"]: Field(tuple(one["path"]), one["type"], one["presence"])
+        for one in document["source"]["payload"]["fields"]
+    }
+    tolerance = document["source"]["future_tolerance_us"]
+    return judge_protobuf(value, NOW_US, columns, "event_time", fields=fields, tolerance=tolerance)
+
+
+def test_the_descriptor_set_is_the_compiled_contract(tmp_path: Path) -> None:
+    folder, out = definitions.DESCRIPTORS.parent, tmp_path / "payments.binpb"
+    well_known = Path(protoc.__file__).parent / "_proto"
+    arguments = [f"-I{folder}", f"-I{well_known}", "--include_imports", f"-o{out}", "payments.proto"]
+    assert protoc.main(["protoc", *arguments]) == 0
+    compiled, kept = (FileDescriptorSet.FromString(path.read_bytes()) for path in (out, definitions.DESCRIPTORS))
+    assert compiled == kept, "compile payments.proto again; its first lines say how"
 
 
 # --- What the product must count ------------------------------------------------------------------------------
