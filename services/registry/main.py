@@ -1,4 +1,4 @@
-"""Wires the registry: database → workflow → gRPC."""
+"""The registry as a process: ``python -m services.registry.main [serve | migrate]``, settings from the environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.registry.servicer import REGISTER, SERVICE, RegistryServicer
@@ -17,17 +17,17 @@ from services.registry.store.sql import SqlStore
 from services.registry.workflow import Workflow
 from skewless.clock import SystemClock
 from skewless.errors import BusyError, DependencyUnavailableError, SkewlessError
-from skewless.rpc.server import Server, stop_on_signals, write_ready_file
-from skewless.settings import SettingsError, load
+from skewless.rpc.process import StartError, run, tell_ready
+from skewless.rpc.server import Server
+from skewless.rpc.worker import Worker
 
-log = logging.getLogger("skewless.registry")
+log = logging.getLogger("services.registry")
 
 RETRY_S: Final = 1.0
 
 
-def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT."""
-    stop = stop_on_signals()
+def serve(settings: Settings, stop: threading.Event) -> bool:
+    """Wires the service and serves until ``stop``."""
     store = _store(settings, connections=settings.threads + 2)
     workflow = Workflow(store, SystemClock())
     server = Server(
@@ -37,58 +37,54 @@ def run(settings: Settings) -> None:
     )
     server.add(REGISTER, RegistryServicer(workflow, max_watchers=settings.max_watchers), SERVICE)
     address = server.start()
-    looking = Looking(workflow, server, settings.look_every_s, stop)
+    # Not joined at the end: it may be stuck in a call to a database that is out of reach.
+    looking = Worker("looking", lambda _stop: _follow_database(workflow, server, settings.look_every_s), stop)
     try:
         if _prepare(store, settings, stop):
             server.set_serving(serving=True)
             looking.start()
-            write_ready_file(settings.ready_file, address)
-            log.info("serving on %s", address)
+            tell_ready(settings, address)
             stop.wait()
     finally:
         workflow.close()
         server.stop(settings.stop_grace_s)
         store.close()
-    if looking.failure is not None:
-        raise looking.failure
+    return not looking.failed
 
 
-class Looking(threading.Thread):
-    """Keeps health and followers up to date. Ends the service if it cannot go on."""
+def _follow_database(workflow: Workflow, server: Server, every_s: float) -> None:
+    """Keeps health and followers up to date."""
 
-    def __init__(self, workflow: Workflow, server: Server, every_s: float, stop: threading.Event) -> None:
-        # Nobody waits for it at the end: it may be stuck in a call to a database that is out of reach.
-        super().__init__(name="looking", daemon=True)
-        self._workflow = workflow
-        self._server = server
-        self._every_s = every_s
-        self._stop_service = stop
-        self.failure: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self._workflow.keep_looking(self._every_s, self._tell)
-        except Exception as error:  # noqa: BLE001 (raised again by the thread that waits for the end)
-            self.failure = error
-            self._stop_service.set()
-
-    def _tell(self, away: SkewlessError | None) -> None:
+    def tell(away: SkewlessError | None) -> None:
         if away is None:
             log.info("serving again: the database answers")
         else:
             log.error("not serving: %s", away)
-        self._server.set_serving(serving=away is None)
+        server.set_serving(serving=away is None)
+
+    workflow.keep_looking(every_s, tell)
+
+
+@contextlib.contextmanager
+def _of_use() -> Iterator[None]:
+    """A database that is not ours to use, or no address of one, is told without a trace."""
+    try:
+        yield
+    except ValueError as error:
+        raise StartError(str(error)) from error
 
 
 def _store(settings: DatabaseSettings, *, connections: int) -> SqlStore:
-    return SqlStore(Database(settings.database_url, connections=connections, lock_wait_s=settings.lock_wait_s))
+    with _of_use():
+        return SqlStore(Database(settings.database_url, connections=connections, lock_wait_s=settings.lock_wait_s))
 
 
 def _prepare(store: SqlStore, settings: Settings, stop: threading.Event) -> bool:
     """Prepares the store; a database server may come up later than this one. Whether there was time for it."""
     while not stop.is_set():
         try:
-            store.prepare(migrate=settings.migrate == "auto")
+            with _of_use():
+                store.prepare(migrate=settings.migrate == "auto")
         except (DependencyUnavailableError, BusyError) as error:
             if store.embedded:
                 raise
@@ -99,14 +95,15 @@ def _prepare(store: SqlStore, settings: Settings, stop: threading.Event) -> bool
     return False
 
 
-def migrate(settings: DatabaseSettings) -> None:
+def migrate(settings: DatabaseSettings, _stop: threading.Event) -> bool:
     """Brings the database up to date and ends."""
-    with contextlib.closing(_store(settings, connections=1)) as store:
+    with contextlib.closing(_store(settings, connections=1)) as store, _of_use():
         store.prepare(migrate=True)
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Status 0 after an orderly end, 2 if it could not begin; the reason goes to stderr."""
+    """The exit status, as `skewless.rpc.process.run` gives it."""
     parser = argparse.ArgumentParser(prog="registry", description="Keeps definitions. Settings: SKEWLESS_<NAME>.")
     parser.add_argument(
         "command",
@@ -116,17 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="serve (if nothing is said), or bring the database's schema up to date and end",
     )
     command = parser.parse_args(arguments).command
-    try:
-        settings = load(Settings) if command == "serve" else load(DatabaseSettings)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        if isinstance(settings, Settings):
-            run(settings)
-        else:
-            migrate(settings)
-    except (SettingsError, SkewlessError, OSError, ValueError) as error:
-        print(f"registry: {error}", file=sys.stderr)  # noqa: T201 (there may be no log yet)
-        return 2
-    return 0
+    if command == "serve":
+        return run("registry", Settings, serve)
+    return run("registry", DatabaseSettings, migrate)
 
 
 if __name__ == "__main__":

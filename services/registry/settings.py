@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from skewless.settings import Secret, at_least, setting
+from skewless.settings import Secret, ServiceSettings, at_least, setting
 
 
 @dataclass(frozen=True)
-class DatabaseSettings:
+class DatabaseSettings(ServiceSettings):
     """Where the catalogue is kept; all that the command `migrate` needs. Read from SKEWLESS_<NAME>."""
 
     database_url: Secret = setting(
@@ -19,7 +18,6 @@ class DatabaseSettings:
     lock_wait_s: float = setting(
         10.0, "time that a change waits for another change of the catalogue, in seconds", check=at_least(0.1)
     )
-    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,6 @@ class Settings(DatabaseSettings):
     """Read from SKEWLESS_<NAME>."""
 
     listen: str = setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
-    ready_file: Path | None = setting(None, "file that receives host:port once the service answers")
     migrate: str = setting(
         "auto",
         "auto: bring an older schema of the database up to date at the start; never: refuse to serve then",

@@ -50,7 +50,7 @@ def start(command: list[str], **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, *command], env={**environ, **settings}, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("service", ["online", "offline", "stream_agg", "validator"])
+@pytest.mark.parametrize("service", ["registry", "online", "offline", "stream_agg", "validator"])
 def test_every_fault_of_the_settings_is_told_at_once(service: str) -> None:
     process = start(["-m", f"services.{service}.main"], SKEWLESS_LOG_LEVEL="loud", SKEWLESS_LISTEN="")
     told = process.communicate(timeout=60)[1]
