@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -303,15 +304,14 @@ def test_a_file_limit_is_told_with_its_directory(tmp_path: Path) -> None:
     assert processes_in(tmp_path / ".skewless") == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    place = tmp_path / "disk"
+@contextlib.contextmanager
+def disk(place: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system of that size."""
     place.mkdir()
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=False)
+    done = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(place)], check=False)
     if done.returncode:
         pytest.skip("no file system can be mounted here")
     try:
@@ -320,10 +320,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)  # noqa: S607 (as mount was found)
 
 
-def test_a_full_disk_is_told_with_its_directory(small_disk: Path) -> None:
-    done = spawned(small_disk, "up", *FREE_PORTS, code=5)
-    assert f"{small_disk / '.skewless' / 'run'} cannot be written: No space left on device; make room" in done.stderr
-    assert f"df {small_disk / '.skewless'}" in done.stderr
+def test_a_full_disk_is_told_with_its_directory(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 2) as place:
+        done = spawned(place, "up", *FREE_PORTS, code=5)
+        assert f"{place / '.skewless' / 'run'} cannot be written: No space left on device; make room" in done.stderr
+        assert f"df {place / '.skewless'}" in done.stderr
+
+
+def test_a_disk_that_is_full_later_is_told_by_status(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 128) as place:
+        spawned(place, "up", *FREE_PORTS)
+        try:
+            assert document(place, "status")["disk"]["full"] is False
+            with contextlib.suppress(OSError), (place / "filler").open("wb") as filler:
+                while True:
+                    filler.write(bytes(1 << 20))
+                    filler.flush()
+            assert document(place, "status", code=1)["disk"] == {"free_mb": 0, "full": True}
+            assert "the disk is full: make room" in skewless(place, "status", code=1).stdout
+            (place / "filler").unlink()
+            assert document(place, "status")["healthy"] is True
+        finally:
+            spawned(place, "down")
 
 
 def test_the_part_that_cannot_write_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:

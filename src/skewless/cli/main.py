@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,8 @@ def _lazy(name: str) -> Any:
     spec.loader = loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    package, _, own = name.rpartition(".")
+    setattr(sys.modules[package], own, module)
     loader.exec_module(module)
     return module
 
@@ -342,11 +345,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _usage(error, as_json=as_json)
     except CliError as error:
         return _failed(error.message, error.code, error.document, as_json=as_json)
-    except Exception as error:
-        found = _known(error)
-        if found is None:
-            raise
-        return _failed(*found, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 (the last place that can tell it)
+        return _failed(*_told(error), as_json=as_json)
     return int(code or Exit.OK)
 
 
@@ -358,15 +358,16 @@ def _usage(error: typer.TyperException, *, as_json: bool) -> int:
     return _failed(words, Exit.BAD_INPUT, {}, as_json=as_json)
 
 
-def _known(error: Exception) -> tuple[str, Exit, dict[str, Any]] | None:
-    """The words, the exit code and more about a failure that Skewless reports; None for any other."""
+def _told(error: Exception) -> tuple[str, Exit, dict[str, Any]]:
+    """The words, the exit code and more about a failure; one that nobody foresaw is shown with its traceback."""
     from skewless.errors import Fault, SkewlessError  # noqa: PLC0415 (only when something has failed)
     from skewless.local.ports import LocalError  # noqa: PLC0415
 
     if isinstance(error, LocalError):
         return str(error), Exit.NOT_STARTED, {}
     if not isinstance(error, SkewlessError):
-        return None
+        words = f"{type(error).__name__}: {error}; this is a fault of Skewless, please report it"
+        return words, Exit.INTERNAL, {"traceback": traceback.format_exc()}
     code = {Fault.USER: Exit.BAD_INPUT, Fault.EXTERNAL: Exit.NOT_REACHABLE, Fault.INTERNAL: Exit.INTERNAL}[error.fault]
     document = {
         "reason": error.reason.value,
@@ -380,5 +381,5 @@ def _failed(message: str, code: Exit, document: dict[str, Any], *, as_json: bool
     if as_json:
         typer.echo(json.dumps({"error": {"message": message, "exit_code": int(code), **document}}), err=True)
     else:
-        typer.echo(f"skewless: {message}", err=True)
+        typer.echo(f"{document.get('traceback', '')}skewless: {message}", err=True)
     return code

@@ -102,6 +102,8 @@ class Supervisor:
             )
             if lost := self._lost():
                 raise LocalError(f"ended right after the start: {lost}; the logs are in {self._order.data / 'logs'}")
+            if self._stop.is_set():
+                raise LocalError("told to stop while it was starting")
             self._write()
             self._report({"ready": True, "pid": os.getpid(), "addresses": self._mesh.addresses})
             while not self._stop.wait(_POLL_S):

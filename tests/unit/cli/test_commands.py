@@ -270,6 +270,21 @@ def test_doctor_names_what_is_missing_and_the_remedy(
     assert text.endswith("3 missing\n")
 
 
+def test_what_nobody_foresaw_is_a_fault_of_skewless(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("gone wrong")
+
+    monkeypatch.setattr("skewless.cli.repository.init", broken)
+    assert run("init") == Exit.INTERNAL
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert told.endswith("skewless: RuntimeError: gone wrong; this is a fault of Skewless, please report it\n")
+    assert run("init", "--json") == Exit.INTERNAL
+    assert "gone wrong" in json.loads(capsys.readouterr().err)["error"]["traceback"]
+
+
 def test_the_entry_point_is_declared() -> None:
     project = (DOCUMENT.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     assert '[project.scripts]\nskewless = "skewless.cli.main:main"' in project
