@@ -172,7 +172,7 @@ def down(data: Path, timeout_s: float) -> Answer:
         raise CliError(f"process {pid} holds {data} and is no supervisor; end that program", Exit.NOT_GOOD)
     began = time.monotonic()
     os.kill(pid, signal.SIGTERM)
-    while holder(data) is not None:
+    while holder(data) is not None or _lives(pid):
         if time.monotonic() - began > timeout_s:
             raise CliError(
                 f"process {pid} did not stop within {timeout_s:g} s; `kill -9 {pid}` ends it with all its parts, "
@@ -185,6 +185,14 @@ def down(data: Path, timeout_s: float) -> Answer:
         {"stopped": True, "pid": pid, "data": str(data), "seconds": round(seconds, 3)},
         f"stopped in {seconds:.1f} s; the data stay in {data}",
     )
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _is_supervisor(pid: int) -> bool:
