@@ -7,6 +7,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use skewless_serve::{ServeError, Server, Settings};
 
+/// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
+type SpanTuple<'py> = (
+    &'static str,
+    Bound<'py, PyBytes>,
+    Bound<'py, PyBytes>,
+    Option<Bound<'py, PyBytes>>,
+    u64,
+    u64,
+    i32,
+    Option<Bound<'py, PyBytes>>,
+);
+
 /// Adds the class to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<OnlineServer>()
@@ -88,6 +100,37 @@ impl OnlineServer {
                     PyBytes::new(py, &served.record),
                 )
             })
+            .collect()
+    }
+
+    fn trace(&self, most: usize, share: f64) {
+        self.server.trace(most, share);
+    }
+
+    fn drain_spans<'py>(&self, py: Python<'py>, max_spans: usize) -> Vec<SpanTuple<'py>> {
+        let drained = self.server.drain_spans(max_spans);
+        drained
+            .into_iter()
+            .map(|span| {
+                (
+                    span.name,
+                    PyBytes::new(py, &span.trace_id),
+                    PyBytes::new(py, &span.span_id),
+                    span.parent_id.map(|id| PyBytes::new(py, &id)),
+                    span.start_ns,
+                    span.end_ns,
+                    span.code,
+                    span.request_id.map(|id| PyBytes::new(py, &id)),
+                )
+            })
+            .collect()
+    }
+
+    fn drain_contexts<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, String)> {
+        let drained = self.server.drain_contexts();
+        drained
+            .into_iter()
+            .map(|(request_id, context)| (PyBytes::new(py, &request_id), context))
             .collect()
     }
 

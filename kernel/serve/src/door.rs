@@ -21,6 +21,7 @@ use crate::codec::BytesCodec;
 use crate::counters::Rpc;
 use crate::read::ReadPath;
 use crate::refusal::Refusal;
+use crate::traces::Traced;
 use crate::wire::Reason;
 
 /// The service as health and reflection name it.
@@ -109,7 +110,15 @@ impl UnaryService<Bytes> for Method {
         let (rpc, path) = (self.rpc, Arc::clone(&self.path));
         let began = Instant::now();
         Box::pin(async move {
-            let result = answer(rpc, &path, request).await;
+            let traced = path.shared.traces.begin(name(rpc), request.metadata());
+            let result = answer(rpc, &path, request, traced.as_ref()).await;
+            if let Some(traced) = traced {
+                traced.end(
+                    result
+                        .as_ref()
+                        .map_or_else(|refusal| refusal.code() as i32, |_| 0),
+                );
+            }
             let counters = &path.shared.counters;
             counters.answered(rpc, result.as_ref().err().map(Refusal::reason));
             counters.took(rpc, began.elapsed());
@@ -118,14 +127,28 @@ impl UnaryService<Bytes> for Method {
     }
 }
 
-async fn answer(rpc: Rpc, path: &ReadPath, request: tonic::Request<Bytes>) -> Result<Bytes, Refusal> {
+/// The RPC as spans name it.
+fn name(rpc: Rpc) -> &'static str {
+    match rpc {
+        Rpc::GetOnlineFeatures => &GET_ONLINE_FEATURES[1..],
+        Rpc::LogPrediction => &LOG_PREDICTION[1..],
+    }
+}
+
+async fn answer(
+    rpc: Rpc,
+    path: &ReadPath,
+    request: tonic::Request<Bytes>,
+    traced: Option<&Traced<'_>>,
+) -> Result<Bytes, Refusal> {
     let _place = Place::take(path)?;
     match rpc {
         Rpc::GetOnlineFeatures => {
             let patience = patience(request.metadata());
-            path.get_online_features(request.into_inner(), patience).await
+            path.get_online_features(request.into_inner(), patience, traced)
+                .await
         }
-        Rpc::LogPrediction => path.log_prediction(&request.into_inner()),
+        Rpc::LogPrediction => path.log_prediction(&request.into_inner(), traced),
     }
 }
 

@@ -22,7 +22,8 @@ use crate::rows::Rows;
 use crate::served::Served;
 use crate::server::Shared;
 use crate::states::States;
-use crate::store::Store;
+use crate::store::{Cells, MultiGet, Store};
+use crate::traces::{self, Traced};
 use crate::ulid::{self, Ulids};
 use crate::vector::Vector;
 use crate::wire::online::{GetOnlineFeaturesRequest, LogPredictionRequest, LogPredictionResponse};
@@ -32,6 +33,13 @@ use crate::wire::{Reason, events};
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// What is left of a caller's patience when the waiting ends, for the answer to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
+
+/// A request on its way.
+struct Asked<'a> {
+    raw: &'a Bytes,
+    request: &'a GetOnlineFeaturesRequest,
+    traced: Option<&'a Traced<'a>>,
+}
 
 /// The read path of one runtime.
 #[derive(Debug)]
@@ -55,6 +63,7 @@ impl ReadPath {
         &self,
         raw: Bytes,
         patience: Option<Duration>,
+        traced: Option<&Traced<'_>>,
     ) -> Result<Bytes, Refusal> {
         let request = GetOnlineFeaturesRequest::decode(raw.clone())
             .map_err(|error| not_a_message("GetOnlineFeaturesRequest", &error))?;
@@ -66,23 +75,37 @@ impl ReadPath {
             return Err(self.served_log_is_full());
         }
         let fetched = match States::keys(&vector, &rows) {
-            Some(keys) => self.store.fetch(keys).await.ok(),
+            Some(keys) => self.fetch(keys, traced).await,
             None => None,
         };
         let states = States::new(&vector, rows.count, fetched);
-        self.compose(&raw, &request, &catalogue, &vector, &rows, &states)
+        let asked = Asked {
+            raw: &raw,
+            request: &request,
+            traced,
+        };
+        self.compose(&asked, &catalogue, &vector, &rows, &states)
+    }
+
+    /// The cells of these keys; absent if the store does not answer.
+    async fn fetch(&self, keys: MultiGet, traced: Option<&Traced<'_>>) -> Option<Cells> {
+        let began = traced.map(|_| traces::now_ns());
+        let fetched = self.store.fetch(keys).await.ok();
+        if let (Some(traced), Some(began)) = (traced, began) {
+            traced.step(traces::STORE_READ, began, fetched.is_some());
+        }
+        fetched
     }
 
     fn compose(
         &self,
-        raw: &Bytes,
-        request: &GetOnlineFeaturesRequest,
+        asked: &Asked<'_>,
         catalogue: &Catalogue,
         vector: &Vector,
         rows: &Rows,
         states: &States<'_>,
     ) -> Result<Bytes, Refusal> {
-        let shared = &self.shared;
+        let (shared, request) = (&self.shared, asked.request);
         let now = now_us();
         let knowledge = states.knowledge();
         // The server's own time must not lie before what a state can answer.
@@ -119,13 +142,16 @@ impl ReadPath {
             earliest_answerable: knowledge.earliest.filter(|_| not_answerable),
         };
         let body = answer::body(&head, columns());
+        if let Some(traced) = asked.traced {
+            traced.answered(request_id, shared.settings.served_log);
+        }
         if shared.settings.served_log {
             let circumstances = Circumstances {
                 served_at: now,
                 revision: catalogue.revision,
                 service_meaning: vector.meaning.as_ref().map_or(&[], |meaning| meaning.as_slice()),
             };
-            let record = answer::served(raw, &body, &token, &circumstances);
+            let record = answer::served(asked.raw, &body, &token, &circumstances);
             self.queue(Served { request_id, record })?;
         }
         shared.counters.add_values(&tally);
@@ -141,7 +167,7 @@ impl ReadPath {
     }
 
     /// Takes note of a prediction.
-    pub(crate) fn log_prediction(&self, raw: &Bytes) -> Result<Bytes, Refusal> {
+    pub(crate) fn log_prediction(&self, raw: &Bytes, traced: Option<&Traced<'_>>) -> Result<Bytes, Refusal> {
         let mut request = LogPredictionRequest::decode(raw.clone())
             .map_err(|error| not_a_message("LogPredictionRequest", &error))?;
         check::prediction(&request)?;
@@ -150,6 +176,9 @@ impl ReadPath {
         request.predicted_at_us.get_or_insert(now);
         let mut request_id = [b'0'; ulid::LENGTH];
         request_id.copy_from_slice(request.request_id.as_bytes());
+        if let Some(traced) = traced {
+            traced.answered(request_id, true);
+        }
         let prediction = events::Prediction {
             request: Some(request),
             logged_at_us: now,

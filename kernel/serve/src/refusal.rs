@@ -82,6 +82,11 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Reason {
         self.reason
     }
+
+    /// The gRPC code.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
 }
 
 /// The name of a reason as callers see it.

@@ -24,6 +24,7 @@ use crate::read::ReadPath;
 use crate::served::{Served, ServedQueue};
 use crate::settings::Settings;
 use crate::store::{Address, Store, StoreHealth};
+use crate::traces::{Context, Span, Traces};
 use crate::wire;
 
 /// Served records may take this much memory while they wait, whatever their number.
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) revision: watch::Sender<i64>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) served: ServedQueue,
+    pub(crate) traces: Traces,
     pub(crate) store_health: Arc<StoreHealth>,
     /// What a server without a plan waits for.
     pub(crate) waiting_for: ArcSwap<String>,
@@ -148,6 +150,7 @@ impl Server {
                 revision: watch::Sender::new(-1),
                 counters: Arc::default(),
                 served,
+                traces: Traces::default(),
                 store_health: Arc::default(),
                 waiting_for: ArcSwap::from_pointee("its plan".to_owned()),
             }),
@@ -238,10 +241,27 @@ impl Server {
         self.shared.served.drain(most, timeout)
     }
 
+    /// Traces requests from now on: those whose callers send a sampled `traceparent`, and a share (0 to 1) of those
+    /// whose callers send none. At most `most` spans wait to be drained; what finds no room is dropped and counted.
+    pub fn trace(&self, most: usize, share: f64) {
+        self.shared.traces.open(most, share);
+    }
+
+    /// Takes up to `most` finished spans.
+    pub fn drain_spans(&self, most: usize) -> Vec<Span> {
+        self.shared.traces.drain(most)
+    }
+
+    /// Takes the trace contexts of served records; each is there before its record can be drained.
+    pub fn drain_contexts(&self) -> Vec<Context> {
+        self.shared.traces.drain_contexts()
+    }
+
     /// What was counted, by name.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let mut all = self.shared.counters.snapshot();
         all.push(("served.waiting".to_owned(), self.shared.served.len() as u64));
+        all.push(("spans.dropped".to_owned(), self.shared.traces.dropped()));
         all
     }
 
