@@ -15,10 +15,12 @@ from typing import Any, Final
 from deltalake.exceptions import DeltaError
 
 from services.offline.domain.served_rows import row_of, table_of
+from services.offline.workflow.meters import Meters
 from skewless.bus import Bus, Committed, Part, Reader
 from skewless.codec.served import decode_served
 from skewless.errors import SkewlessError
 from skewless.lake import EPOCH, Lake, log_mark
+from skewless.telemetry import names, spans
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class ServedIngest:
     commit_ms: how often rows are committed.
     """
 
-    def __init__(self, bus: Bus, lake: Lake, *, commit_ms: int) -> None:
+    def __init__(self, bus: Bus, lake: Lake, meters: Meters, *, commit_ms: int) -> None:
+        self._meters = meters
         self._bus = bus
         self._lake = lake
         self._commit_s = commit_ms / 1_000
@@ -47,6 +50,7 @@ class ServedIngest:
             try:
                 self._follow(stop)
             except (SkewlessError, OSError, DeltaError) as error:
+                self._meters.committed(ok=False)
                 log.warning("served records cannot be logged, trying again in %.1f s: %s", self._wait, error)
                 stop.wait(self._wait)
                 self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
@@ -67,14 +71,16 @@ class ServedIngest:
         read = reader.read(max_records=_MOST_RECORDS, wait_s=self._commit_s)
         if not read.parts:
             return
-        rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for part in read.parts:
-            self._collect(part, rows)
-            ends[part.partition] = part.offsets[-1] + 1
-        marks = {log_mark(EPOCH, partition): end for partition, end in ends.items()}
-        for project, found in rows.items():
-            self._append(project, found, marks)
-        self._bus.commit(GROUP, TOPIC, {partition: Committed(end) for partition, end in ends.items()})
+        with spans.consumed(names.INGEST, TOPIC, [part.headers for part in read.parts]):
+            rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+            for part in read.parts:
+                self._collect(part, rows)
+                ends[part.partition] = part.offsets[-1] + 1
+            marks = {log_mark(EPOCH, partition): end for partition, end in ends.items()}
+            for project, found in rows.items():
+                self._append(project, found, marks)
+            self._bus.commit(GROUP, TOPIC, {partition: Committed(end) for partition, end in ends.items()})
+        self._meters.committed(ok=True)
 
     def _collect(self, part: Part, rows: dict[str, list[Mapping[str, Any]]]) -> None:
         for offset, value in zip(part.offsets, part.values, strict=True):
@@ -91,4 +97,6 @@ class ServedIngest:
         have = table.marks(list(marks))
         fresh = [row for row in found if row["offset"] >= have.get(log_mark(EPOCH, row["partition"]), 0)]
         if fresh:
-            table.append(table_of(fresh), marks)
+            with spans.span(names.TABLE_APPEND, {names.TABLE: f"{project}/_served", names.ROWS: len(fresh)}):
+                table.append(table_of(fresh), marks)
+            self._meters.logged(project, len(fresh))

@@ -20,6 +20,7 @@ from services.offline.workflow.compute import Computer
 from services.offline.workflow.explain import Explainer
 from services.offline.workflow.frame import FrameMaker
 from services.offline.workflow.materialize import Materializer, follow_views
+from services.offline.workflow.meters import Meters
 from services.offline.workflow.replay import Replayer
 from skewless.bus import Bus
 from skewless.clock import SystemClock
@@ -28,6 +29,7 @@ from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
+from skewless.telemetry.scrape import publish
 
 _STOP_S = 5.0
 
@@ -38,15 +40,18 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     catalogs = RegistryCatalogs(settings.registry)
     events, runs, served = DeltaEvents(lake), DeltaRuns(lake), DeltaServed(lake)
     computer = Computer(events, runs)
+    meters = Meters()
+    publish(meters.collect)
     materializer = Materializer(
         catalogs,
         events,
         runs,
         DuckTransforms(Path(settings.sources), settings.memory_mb),
         ValkeyRows(settings.store_url),
+        meters,
     )
     news: queue.SimpleQueue[Catalog] = queue.SimpleQueue()
-    ingest = ServedIngest(Bus(settings.broker), lake, commit_ms=settings.served_commit_ms)
+    ingest = ServedIngest(Bus(settings.broker), lake, meters, commit_ms=settings.served_commit_ms)
     workers = [
         Worker("served", ingest.run, stop),
         Worker("views", lambda until: follow_views(materializer, news, until), stop),

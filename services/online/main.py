@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
-from collections.abc import Callable
+from functools import partial
 
 from services.online.clients import follow_registry
 from services.online.publisher import ServedPublisher
-from services.online.servicer import ReadPathCollector
+from services.online.servicer import collect
 from services.online.settings import Settings
 from services.online.store import watch_store
+from services.online.workflow import finished_spans
 from skewless.bus import Bus
 from skewless.kernel import OnlineServer
-from skewless.rpc.metrics import serve_metrics
 from skewless.rpc.process import StartError, run, tell_ready
 from skewless.rpc.worker import Worker
-
-log = logging.getLogger("services.online")
+from skewless.telemetry.scrape import publish
+from skewless.telemetry.start import QUEUE, running
 
 
 def serve(settings: Settings, stop: threading.Event) -> bool:
@@ -36,21 +35,22 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         )
     except ValueError as error:
         raise StartError(str(error)) from error
-    stop_metrics: Callable[[], None] | None = None
-    if settings.metrics_listen:
-        metrics, stop_metrics = serve_metrics(settings.metrics_listen, ReadPathCollector(server))
-        log.info("metrics at http://%s/metrics", metrics)
+    publish(lambda: collect(server))
     try:
         port = server.start()
     except OSError as error:
         raise StartError(str(error)) from error
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     answered = threading.Event()  # no request is answered any more
-    publisher = ServedPublisher(server, Bus(settings.broker))
+    publisher = ServedPublisher(server, Bus(settings.broker), traced=settings.traced)
     workers = [
         Worker("served", lambda _stop: publisher.publish_until(answered), stop),
         Worker("store-watch", lambda until: watch_store(server, until), stop),
     ]
+    if (tracing := running()) is not None:
+        server.trace(QUEUE, settings.trace_ratio)
+        export = partial(tracing.export_until, answered, partial(finished_spans, server))
+        workers.append(Worker("spans", lambda _stop: export(), stop))
     for worker in workers:
         worker.start()
     registry = follow_registry(settings.registry, server)
@@ -61,8 +61,6 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     answered.set()
     for worker in workers:
         worker.join()
-    if stop_metrics is not None:
-        stop_metrics()
     return not any(worker.failed for worker in workers)
 
 

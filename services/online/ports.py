@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+SpanTuple: TypeAlias = tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None]
+"""Name, trace id, span id, parent's span id, start and end in nanoseconds since 1970, gRPC code, request id."""
 
 
 class ReadPath(Protocol):
@@ -20,6 +23,15 @@ class ReadPath(Protocol):
 
     def drain_served(self, max_records: int, timeout_ms: int) -> Sequence[tuple[bytes, bytes]]:
         """Takes served records, each with its request id; waits for the first at most that long."""
+
+    def trace(self, most: int, share: float) -> None:
+        """Traces requests from now on; at most so many spans wait, and a share of the requests that begin a trace."""
+
+    def drain_spans(self, max_spans: int) -> Sequence[SpanTuple]:
+        """Takes finished spans."""
+
+    def drain_contexts(self) -> Sequence[tuple[bytes, str]]:
+        """Takes (request id, ``traceparent``) of served records; each is there before its record can be drained."""
 
     def counters(self) -> Mapping[str, int]:
         """What was counted since the start, by name.

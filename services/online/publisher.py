@@ -20,16 +20,23 @@ log = logging.getLogger(__name__)
 
 TOPIC: Final = "skewless.served"
 _MOST_RECORDS: Final = 2_000
+_MOST_CONTEXTS: Final = 10_000
 _WAIT_MS: Final = 50
 _LAST_S: Final = 10.0
 
 
 class ServedPublisher:
-    """Takes records from the read path to the broker."""
+    """Takes records from the read path to the broker.
 
-    def __init__(self, read_path: ReadPath, bus: Bus) -> None:
+    traced: records of traced requests go with their trace contexts.
+    """
+
+    def __init__(self, read_path: ReadPath, bus: Bus, *, traced: bool = False) -> None:
         self._read_path = read_path
         self._bus = bus
+        self._traced = traced
+        self._contexts: dict[bytes, list[str]] = {}
+        """Of records that have not come yet, by request id: an answer and predictions may have the same, in order."""
 
     def publish_until(self, answered: threading.Event) -> None:
         """Begins as soon as the broker answers; when no request is answered any more, sends what is queued and ends.
@@ -72,7 +79,21 @@ class ServedPublisher:
 
     def _send(self, sender: Sender) -> int:
         served = self._read_path.drain_served(_MOST_RECORDS, _WAIT_MS)
+        if self._traced:
+            for request_id, context in self._read_path.drain_contexts():
+                self._contexts.setdefault(request_id, []).append(context)
         for request_id, record in served:
-            sender.send(TOPIC, record, key=request_id)
+            sender.send(TOPIC, record, key=request_id, headers=self._headers(request_id))
+        if len(self._contexts) > _MOST_CONTEXTS:  # of requests whose records found no room
+            self._contexts.clear()
         sender.flush(0)  # hears of refusals also while nothing is sent
         return len(served)
+
+    def _headers(self, request_id: bytes) -> dict[str, bytes] | None:
+        contexts = self._contexts.get(request_id)
+        if contexts is None:
+            return None
+        context = contexts.pop(0)
+        if not contexts:
+            del self._contexts[request_id]
+        return {"traceparent": context.encode()}

@@ -1,89 +1,56 @@
 """The Prometheus door: what the read path counted, as metrics. gRPC is answered by the read path itself.
 
-Labels are of fixed sets: calls, outcomes and statuses; never an entity or a request. `docs/online.md` lists them.
+Labels are of fixed sets: calls, outcomes and statuses; never an entity or a request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Final
 
 from services.online.ports import ReadPath
+from skewless.telemetry import metrics
+from skewless.telemetry.measures import Snapshot
 
-_COUNTERS: Final = (
-    ("rows", "skewless_online_rows", "Rows answered"),
-    ("store.failures", "skewless_online_store_failures", "Reads that the store did not answer"),
-    ("store.unreadable_states", "skewless_online_unreadable_states", "Requests in which a state could not be read"),
-    ("store.connections", "skewless_online_store_connections", "Connections to the store that were made"),
-    ("served.queued", "skewless_served_log_queued", "Records handed to the served log"),
-    ("served.refused", "skewless_served_log_refused", "Requests refused because the served log took no more records"),
-)
-_GAUGES: Final = (
-    ("in_flight", "skewless_online_requests_in_flight", "Requests being answered"),
-    ("served.waiting", "skewless_served_log_waiting", "Records that wait for the broker"),
-)
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric as Family
+
+_OF_COUNTS: Final = {
+    "rows": metrics.ROWS,
+    "in_flight": metrics.IN_FLIGHT,
+    "store.failures": metrics.STORE_FAILURES,
+    "store.unreadable_states": metrics.UNREADABLE,
+    "store.connections": metrics.STORE_CONNECTIONS,
+    "served.queued": metrics.SERVED_QUEUED,
+    "served.refused": metrics.SERVED_REFUSED,
+    "served.waiting": metrics.SERVED_WAITING,
+    "spans.dropped": metrics.SPANS_DROPPED,
+}
 _MICROS: Final = 1e6
 
 
-class ReadPathCollector(Collector):
-    """The metrics of a read path."""
-
-    def __init__(self, read_path: ReadPath) -> None:
-        self._read_path = read_path
-
-    def collect(self) -> Iterable[Metric]:
-        """All metrics as they stand now."""
-        counts = self._read_path.counters()
-        yield _latency(counts)
-        yield _requests(counts)
-        values = CounterMetricFamily("skewless_online_values", "Values answered, by status", labels=("status",))
-        for status, count in _under("values.", counts):
-            values.add_metric((status.lower(),), count)
-        yield values
-        for key, name, text in _COUNTERS:
-            yield CounterMetricFamily(name, text, counts[key])
-        for key, name, text in _GAUGES:
-            yield GaugeMetricFamily(name, text, counts[key])
-        up = float(self._read_path.store_error is None)
-        yield GaugeMetricFamily("skewless_online_store_up", "Whether the store answers, 1 or 0", up)
-        yield GaugeMetricFamily(
-            "skewless_online_revision",
-            "Revision of the definitions served; -1: none yet",
-            -1 if self._read_path.revision is None else self._read_path.revision,
-        )
+def collect(read_path: ReadPath) -> Iterable[Family]:
+    """All metrics of a read path as they stand now."""
+    counts = read_path.counters()
+    yield metrics.LATENCY.spread(_latencies(counts))
+    requests = ((*name.rpartition("."), count) for name, count in _under("requests.", counts))
+    yield metrics.REQUESTS.of(((call, outcome.lower()), count) for call, _, outcome, count in requests)
+    yield metrics.VALUES.of(((status.lower(),), count) for status, count in _under("values.", counts))
+    for name, metric in _OF_COUNTS.items():
+        yield metric.of([((), counts[name])])
+    yield metrics.STORE_UP.of([((), float(read_path.store_error is None))])
+    yield metrics.SERVED_REVISION.of([((), -1 if read_path.revision is None else read_path.revision)])
 
 
-def _latency(counts: Mapping[str, int]) -> Metric:
-    """Classes of the read path, which are apart, as those of Prometheus, which hold the smaller ones."""
-    metric = HistogramMetricFamily(
-        "serving_latency", "Seconds to answer or refuse a call, at the server", labels=("call",)
-    )
+def _latencies(counts: Mapping[str, int]) -> Iterable[tuple[tuple[str], Snapshot]]:
     by_call: dict[str, dict[str, int]] = {}
     for name, count in _under("latency_us.", counts):
         call, _, end = name.rpartition(".")
         by_call.setdefault(call, {})[end] = count
     for call, classes in by_call.items():
-        total = classes.pop("sum")
-        buckets: list[tuple[str, float]] = []
-        below = 0
-        for end in sorted(classes, key=float):
-            below += classes[end]
-            buckets.append(("+Inf" if end == "inf" else str(int(end) / _MICROS), below))
-        metric.add_metric((call,), buckets, sum_value=total / _MICROS)
-    return metric
-
-
-def _requests(counts: Mapping[str, int]) -> Metric:
-    metric = CounterMetricFamily(
-        "skewless_online_requests", "Calls, by outcome: ok or the reason of the refusal", labels=("call", "outcome")
-    )
-    for name, count in _under("requests.", counts):
-        call, _, outcome = name.rpartition(".")
-        metric.add_metric((call, outcome.lower()), count)
-    return metric
+        total = classes.pop("sum") / _MICROS
+        ends = sorted(classes, key=float)  # the last is infinite
+        yield (call,), Snapshot([float(end) / _MICROS for end in ends[:-1]], [classes[end] for end in ends], total)
 
 
 def _under(prefix: str, counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:

@@ -18,7 +18,6 @@ class Settings(ServiceSettings):
     store_timeout_ms: int = setting(
         250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)
     )
-    metrics_listen: str = setting("", "address of the Prometheus endpoint; port 0: any free one; empty: none")
     threads: int = setting(2, "threads of the read path", check=at_least(1))
     max_in_flight: int = setting(1024, "requests handled at once; more are refused", check=at_least(1))
     max_message_bytes: int = setting(4 << 20, "the largest request taken, in bytes", check=at_least(1024))

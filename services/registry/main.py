@@ -20,6 +20,8 @@ from skewless.errors import BusyError, DependencyUnavailableError, SkewlessError
 from skewless.rpc.process import StartError, run, tell_ready
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
+from skewless.telemetry import metrics
+from skewless.telemetry.scrape import publish
 
 log = logging.getLogger("services.registry")
 
@@ -30,6 +32,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     """Wires the service and serves until ``stop``."""
     store = _store(settings, connections=settings.threads + 2)
     workflow = Workflow(store, SystemClock())
+    publish(lambda: [metrics.REVISION.of([] if workflow.revision is None else [((), workflow.revision)])])
     server = Server(
         settings.listen,
         threads=settings.threads + settings.max_watchers,

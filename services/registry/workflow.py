@@ -34,6 +34,11 @@ class Workflow:
         self._closed = threading.Event()
         self._due = threading.Event()
 
+    @property
+    def revision(self) -> int | None:
+        """The greatest revision known; None before the first look at the database."""
+        return None if self._revision < 0 else self._revision
+
     def plan(self, wanted: Sequence[Definition]) -> tuple[tuple[Change, ...], int]:
         """What applying would change, and the revision it would change. Raises InvalidDefinitionError."""
         snapshot = self._store.read({definition.project for definition in wanted})

@@ -13,6 +13,7 @@ from services.stream_agg.store import LakeEvents, LakeProgress, ValkeyStore
 from services.stream_agg.workflow.board import Board
 from services.stream_agg.workflow.dead_letters import DeadLetters
 from services.stream_agg.workflow.follow import Follower
+from services.stream_agg.workflow.meters import Meters
 from services.stream_agg.workflow.session import Limits, Outside
 from skewless.bus import Bus
 from skewless.clock import SystemClock
@@ -21,6 +22,7 @@ from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.server import Server
 from skewless.rpc.watch import CatalogWatcher
+from skewless.telemetry.scrape import publish
 
 
 def serve(settings: Settings, stop: threading.Event) -> bool:
@@ -46,6 +48,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     follower = Follower(outside, limits, lambda topic, partitions: KafkaRekeyedLog(bus, topic, partitions))
     letters = DeadLetters(KafkaKeptRecords(bus), lambda: KafkaLetterSender(bus))
     watcher = CatalogWatcher(settings.registry, follower.take)
+    publish(Meters(board, outside.topics).collect)
 
     server = Server(settings.listen, threads=settings.calls)
     server.add(register, StreamAggServicer(board, follower, letters), SERVICE)

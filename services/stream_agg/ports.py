@@ -109,13 +109,17 @@ class LetterSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RekeyedRecord:
-    """A record on its way into a re-keyed log. source: its position in the source, as a header's value."""
+    """A record on its way into a re-keyed log.
+
+    source: its position in the source, as a header's value. context: its trace context, as headers.
+    """
 
     partition: int
     key: bytes | None
     value: bytes | None
     source: bytes
     time_us: int
+    context: Mapping[str, bytes]
 
 
 class RekeyedLog(Protocol):

@@ -36,7 +36,7 @@ class KafkaRekeyedLog:
                 record.value,
                 key=record.key,
                 partition=record.partition,
-                headers={SOURCE_HEADER: record.source},
+                headers={SOURCE_HEADER: record.source, **record.context},
                 time_us=record.time_us,
                 told=last[record.partition] == place,
             )

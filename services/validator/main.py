@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
-from collections.abc import Callable
 
 from services.validator.clients import OfflineClient
 from services.validator.consumer import ServedReader
 from services.validator.domain.queue import Rules
-from services.validator.servicer.metrics import ValidationCollector
+from services.validator.servicer.metrics import collect
 from services.validator.servicer.report import ValidatorServicer
 from services.validator.settings import Settings
 from services.validator.workflow import Validation
 from skewless.bus import Bus
 from skewless.clock import SystemClock
-from skewless.rpc.metrics import serve_metrics
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
-
-log = logging.getLogger("services.validator")
+from skewless.telemetry.scrape import publish
 
 _BROKER_S = 5.0
 _STOP_S = 4.0
@@ -51,10 +47,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     ]
     server = Server(settings.listen, threads=settings.workers)
     ValidatorServicer(validation).register(server)
-    stop_metrics: Callable[[], None] | None = None
-    if settings.metrics_listen:
-        metrics, stop_metrics = serve_metrics(settings.metrics_listen, ValidationCollector(validation))
-        log.info("metrics at http://%s/metrics", metrics)
+    publish(lambda: collect(validation))
     address = server.start()
     for worker in workers:
         worker.start()
@@ -67,8 +60,6 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     offline.close()  # ends a call that has not ended by itself
     for worker in workers:
         worker.join(_STOP_S / 2)
-    if stop_metrics is not None:
-        stop_metrics()
     return not any(worker.failed for worker in workers)
 
 

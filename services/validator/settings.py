@@ -23,7 +23,6 @@ class Settings(ServiceSettings):
     """Read from the environment, ``SKEWLESS_<NAME>``."""
 
     listen: str = setting("127.0.0.1:50055", "address to listen on; port 0: any free one")
-    metrics_listen: str = setting("", "address of the Prometheus endpoint; port 0: any free one; empty: none")
     broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
     offline: str = setting("127.0.0.1:50053", "address of the offline service")
     replay_share: float = setting(1.0, "share of the served requests that are replayed, 0 to 1", check=_share)

@@ -26,6 +26,8 @@ from services.validator.ports import Offline
 from skewless.clock import AWAY, Clock
 from skewless.errors import SkewlessError
 from skewless.served import Prediction, ServedVector
+from skewless.telemetry import names
+from skewless.telemetry.spans import span
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +147,10 @@ class Validation:
             batch = self._queue.take(self._clock.monotonic())
         if batch is None:
             return self._interval_s
-        answer = self._offline.replay(batch)
+        with span(names.REPLAY, {names.PROJECT: batch.project, names.REQUESTS: len(batch.requests)}) as replaying:
+            answer = self._offline.replay(batch)
+            if answer.failure is not None:
+                replaying.fail(type(answer.failure).__name__, str(answer.failure))
         with self._lock:
             postponed = self._settle(batch, answer, self._clock.monotonic())
         if postponed:

@@ -91,6 +91,25 @@ class ServiceSettings:
 
     ready_file: Path | None = setting(None, "file that gets `host:port` once the service answers; empty: none")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", check=one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("text", "text, or json: an object a line", check=one_of("TEXT", "JSON"))
+    otlp_endpoint: str = setting(
+        "",
+        "where traces are sent by OTLP over gRPC, as http://host:port or https://host:port; empty: nowhere",
+        check=lambda url: None if not url or url.startswith(("http://", "https://")) else "must be a URL with http(s)",
+    )
+    spans_file: Path | None = setting(None, "file that spans are appended to, a JSON object a line; empty: none")
+    trace_ratio: float = setting(
+        0.01,
+        "share of the traces begun here that are kept, 0 to 1; those that callers keep are always continued",
+        check=lambda value: None if 0 <= value <= 1 else "must be from 0 to 1",
+    )
+    metrics_listen: str = setting("", "address of the Prometheus endpoint; port 0: any free one; empty: none")
+    metrics_file: Path | None = setting(None, "file that gets `host:port` of the Prometheus endpoint; empty: none")
+
+    @property
+    def traced(self) -> bool:
+        """Whether spans go anywhere."""
+        return bool(self.otlp_endpoint or self.spans_file)
 
 
 def load(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

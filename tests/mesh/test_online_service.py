@@ -18,7 +18,6 @@ from skewless.bus import Bus
 from skewless.client import Store
 from skewless.errors import InvalidArgumentError, NotReadyError
 from skewless.local import BROKER, LocalMesh
-from skewless.local.ports import free_port
 from skewless.rpc.channel import rich_errors
 from tests.mesh import online_world as world
 
@@ -150,10 +149,10 @@ def scrape(address: str) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def test_metrics_count_what_was_asked(tmp_path: Path) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    environ = {"SKEWLESS_METRICS_LISTEN": address}
     call = "get_online_features"
-    with LocalMesh(tmp_path / "mesh", services=("registry", "online"), environ=environ) as mesh:
+    with LocalMesh(tmp_path / "mesh", services=("registry", "online")) as mesh:
+        address = mesh.metrics_address("online")
+        assert address is not None
         assert scrape(address)["skewless_online_revision", ()] in {-1, 0}
         with Store(world.PROJECT, registry=mesh.addresses["registry"], online=mesh.addresses["online"]) as store:
             store.apply(world.project())

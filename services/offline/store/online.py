@@ -10,6 +10,8 @@ import redis
 from skewless.errors import DependencyUnavailableError
 from skewless.kernel import WRITE_LATEST_ROW
 from skewless.settings import Secret
+from skewless.telemetry import names
+from skewless.telemetry.spans import OFF, span
 
 _BATCH: Final = 2_000
 
@@ -41,15 +43,16 @@ class ValkeyRows:
     def write(self, rows: Sequence[tuple[str, bytes, int | None]]) -> int:
         """Writes (key, value, expiry in ms since 1970 or None). Gives how many rows won."""
         won = 0
-        try:
-            for start in range(0, len(rows), _BATCH):
-                pipeline = self._redis.pipeline(transaction=False)
-                for key, value, expire_at_ms in rows[start : start + _BATCH]:
-                    expiry = "" if expire_at_ms is None else str(expire_at_ms)
-                    self._write(keys=[key], args=[value, expiry], client=pipeline)
-                won += sum(int(reply) for reply in pipeline.execute())
-        except redis.RedisError as error:
-            raise self._unavailable(error) from error
+        with span(names.STORE_WRITE, {names.DB_SYSTEM: "redis", names.DB_BATCH: len(rows)}) if rows else OFF:
+            try:
+                for start in range(0, len(rows), _BATCH):
+                    pipeline = self._redis.pipeline(transaction=False)
+                    for key, value, expire_at_ms in rows[start : start + _BATCH]:
+                        expiry = "" if expire_at_ms is None else str(expire_at_ms)
+                        self._write(keys=[key], args=[value, expiry], client=pipeline)
+                    won += sum(int(reply) for reply in pipeline.execute())
+            except redis.RedisError as error:
+                raise self._unavailable(error) from error
         return won
 
     def mark(self, marker: str, run_seq: int, sentinel: str, meaning_hash: bytes) -> None:

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from skewless.definitions.meanings import LatestView
 from skewless.lake import FEATURE_PREFIX, Lake, Table, dates_of
+from skewless.telemetry import names
+from skewless.telemetry.spans import span
 from skewless.types import ValueType
 
 _MARK: Final = "run"
@@ -57,7 +59,9 @@ class DeltaRuns:
         stamped = rows.append_column("run_seq", pa.array([run_seq] * rows.num_rows, pa.int64()))
         stamped = stamped.select(row_schema(view).names).cast(row_schema(view))
         dated = stamped.append_column("date", dates_of(stamped["event_time_us"]))
-        self._table(view).append(dated, {_MARK: run_seq})
+        table = f"{view.project}/{view.name}/v{view.version.storage}"
+        with span(names.TABLE_APPEND, {names.TABLE: table, names.ROWS: dated.num_rows}):
+            self._table(view).append(dated, {_MARK: run_seq})
 
     def _table(self, view: LatestView) -> Table:
         return self.lake.view(view.project, view.name, view.version.storage)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from services.offline.domain.instants import check_instant
 from services.offline.domain.rows import Rows
 from services.offline.ports import Catalogs, EventLogs, OnlineRows, Runs, Transforms
+from services.offline.workflow.meters import Meters
 from skewless import kernel
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import BatchSource, LatestView
@@ -65,6 +66,7 @@ class Materializer:
     runs: Runs
     transforms: Transforms
     online: OnlineRows
+    meters: Meters
     running: _Locks = field(default_factory=_Locks)
     syncing: _Locks = field(default_factory=_Locks)
 
@@ -76,13 +78,14 @@ class Materializer:
         if not isinstance(view, LatestView) or not isinstance(view.source, BatchSource):
             text = f"{ref} is not a latest view over a batch source; streams are materialized as they come"
             raise InvalidArgumentError([Violation("view", text, "NOT_A_BATCH_VIEW")])
-        with self.running.only(view, wait=False):
+        with self.running.only(view, wait=False), self.meters.run(view) as meter:
             inputs = {name: self._input(catalog, project, name, as_of_us) for name in view.source.inputs}
             read = self.transforms.rows(view.source, inputs, as_of_us)
             rows = _stamped(view, view.source, read)
             current = rows.filter(pc.less_equal(rows["event_time_us"], as_of_us))
             run_seq = self.runs.last_run(view) + 1
             self.runs.publish(view, current, run_seq)
+            meter.run_seq, meter.rows = run_seq, current.num_rows
             won = self.bring_online(view)
         return Run(run_seq, read.num_rows, current.num_rows, rows.num_rows - current.num_rows, won)
 

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from services.stream_agg.domain.account import ACCEPTED, DUPLICATE, MALFORMED, TOO_FAR_FUTURE, Account
 from services.stream_agg.ports import Progress
 from skewless.lake import EPOCH, EVENT_COLUMNS, PROGRESS_COLUMNS, Lake, Table, date_of, dates_of, log_mark
+from skewless.telemetry import names
+from skewless.telemetry.spans import span
 
 _NO_ROWS = pa.schema([field for field in EVENT_COLUMNS if field.name != "date"]).empty_table()
 _VERDICTS = (ACCEPTED, DUPLICATE, MALFORMED, TOO_FAR_FUTURE)
@@ -21,6 +23,7 @@ class LakeEvents:
 
     def __init__(self, lake: Lake, project: str, log: str) -> None:
         self._table: Table = lake.events(project, log)
+        self._name = f"{project}/_events/{log}"
 
     def logged(self, partitions: int) -> dict[int, int]:
         names = {log_mark(EPOCH, partition): partition for partition in range(partitions)}
@@ -40,9 +43,9 @@ class LakeEvents:
         table = _NO_ROWS if rows is None else rows
         times = pc.coalesce(table["event_time_us"], table["append_time_us"]).combine_chunks()
         dated = table.append_column(pa.field("date", pa.string(), nullable=False), dates_of(times))
-        self._table.append(
-            dated, {log_mark(EPOCH, partition): at for partition, at in logged.items()} | _marks(account)
-        )
+        marks = {log_mark(EPOCH, partition): at for partition, at in logged.items()} | _marks(account)
+        with span(names.TABLE_APPEND, {names.TABLE: self._name, names.ROWS: len(dated)}):
+            self._table.append(dated, marks)
 
 
 def _marks(account: Account) -> dict[str, int]:

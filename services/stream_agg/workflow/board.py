@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.stream_agg.domain.account import Account
+from skewless.telemetry.measures import Histogram
+from skewless.telemetry.metrics import FRESHNESS_S
 
 
 @dataclass
@@ -21,6 +23,8 @@ class LogState:
     reading: per partition, the next record to be read; below what is visible while the log is read again.
     uncounted: records that were read again and are not in the account yet.
     account: of the records that are in the event log.
+    cycles, failures: commits of everything read so far, and sessions that ended by a failure.
+    freshness: per view that the store has whole, how long after their append records were readable, in seconds.
     """
 
     project: str
@@ -43,8 +47,27 @@ class LogState:
     account: Account = field(default_factory=Account)
     late: int = 0
     below_horizon: int = 0
+    dead_letters: int = 0
+    cycles: int = 0
+    failures: int = 0
+    freshness: dict[str, Histogram] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     """What has stopped (the log, its re-keyer, a view) and why."""
+
+    def age(self, views: Iterable[str], now_us: int, times_us: Sequence[Sequence[int]]) -> None:
+        """Records that were appended at these times are readable in these views now."""
+        for view in views:
+            histogram = self.freshness.setdefault(view, Histogram(FRESHNESS_S))
+            for times in times_us:
+                histogram.add_ages(now_us, times)
+
+    def tell_letters(self, count: int) -> None:
+        """So many refused records more lie in the dead letters."""
+        self.dead_letters += count
+
+    def tell_cycle(self) -> None:
+        """One commit more went well."""
+        self.cycles += 1
 
     def next_offset(self, partition: int) -> int:
         """Everything below is readable in every view."""

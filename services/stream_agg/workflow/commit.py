@@ -30,6 +30,7 @@ from services.stream_agg.workflow.ledger import Ledger
 from services.stream_agg.workflow.rows import event_rows
 from skewless.definitions.catalog import InputLog
 from skewless.errors import DependencyUnavailableError
+from skewless.telemetry import names, spans
 
 log = logging.getLogger(__name__)
 
@@ -172,18 +173,22 @@ class Committer:
             self._wake.notify_all()
         if not steps and not self._pending and not again and seen == self._logged:
             return
-        if letters and self._dead_letters is not None:
-            self._dead_letters.send(letters)
-            while not self._dead_letters.flush(1.0):
-                with self._wake:
-                    if self._stop:
-                        return  # the rows are not logged, so they come again
-        self._log_rows(decoded, seen, again)
-        if steps:
-            self._states.barrier()
-        self._commit(steps)
-        if moved:
-            self._progress.append(self._log.project, _thinned(moved))
+        headers = [part.records.headers for part in decoded]
+        with spans.consumed(names.ACCOUNT, self._log.name, headers, {names.PROJECT: self._log.project}):
+            if letters and self._dead_letters is not None:
+                self._dead_letters.send(letters)
+                while not self._dead_letters.flush(1.0):
+                    with self._wake:
+                        if self._stop:
+                            return  # the rows are not logged, so they come again
+                self._change(lambda state: state.tell_letters(len(letters)))
+            self._log_rows(decoded, seen, again)
+            if steps:
+                self._states.barrier()
+            self._commit(steps)
+            if moved:
+                self._progress.append(self._log.project, _thinned(moved))
+            self._change(LogState.tell_cycle)
 
     def _log_rows(self, decoded: Sequence[Decoded], seen: Mapping[int, int], again: int) -> None:
         if seen == self._logged and not again:

@@ -25,6 +25,7 @@ from skewless.definitions.meanings import StreamView
 from skewless.kernel import DecodedBatch, StatePartition, StreamDecoder, state_key
 from skewless.kernel import StreamView as KernelView
 from skewless.lake import EPOCH
+from skewless.telemetry import names, spans
 
 NO_POSITION = "NO_SOURCE_POSITION"
 
@@ -138,7 +139,9 @@ class LogFold:
                     writes.append(StateWrite(view.key(entity_id), head, body, expire_at_ms))
                     owners.append((partition, entity_id))
         if writes:
-            for (partition, entity_id), accepted in zip(owners, states.write(writes), strict=True):
+            with spans.span(names.STORE_WRITE, {names.DB_SYSTEM: "redis", names.DB_BATCH: len(writes)}):
+                answers = states.write(writes)
+            for (partition, entity_id), accepted in zip(owners, answers, strict=True):
                 if not accepted:
                     partition.drop([entity_id])
         for partition in touched:

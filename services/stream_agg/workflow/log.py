@@ -101,4 +101,8 @@ class LogWorker:
             self._stop.wait(wait)
 
     def _say(self, reason: str) -> None:
-        self._task.change(lambda state: state.stopped.update({"log": reason}))
+        def say(state: LogState) -> None:
+            state.stopped["log"] = reason
+            state.failures += 1
+
+        self._task.change(say)

@@ -1,9 +1,9 @@
 """Re-keying: every record of a source, in order, into the partition of its entity.
 
-The record keeps its bytes and its append time and gains its source position as a header. A record that belongs
-to no entity goes to the partition of its source partition's number, so that it gets its verdict and its row in
-the log like any other. Sending stops at the first refused record and begins again at the committed source
-offsets: what is sent twice is recognized by the log's reader.
+The record keeps its bytes, its append time and its trace context, and gains its source position as a header. A
+record that belongs to no entity goes to the partition of its source partition's number, so that it gets its verdict
+and its row in the log like any other. Sending stops at the first refused record and begins again at the committed
+source offsets: what is sent twice is recognized by the log's reader.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import Begin, Stop, TopicFacts, open_log
@@ -23,6 +23,8 @@ from skewless.definitions.catalog import InputLog
 from skewless.errors import SkewlessError
 from skewless.kernel import StreamDecoder, partition_of
 from skewless.lake import EPOCH
+from skewless.telemetry import names
+from skewless.telemetry.spans import Active, carried, consumed
 
 log = logging.getLogger(__name__)
 
@@ -132,11 +134,12 @@ class Rekeyer:
                     wait_s=_IDLE_S if idle else self._gather_s,
                 )
                 idle = not taken.parts
-                for part in taken.parts:
-                    self._send(part, writer)
-                while not writer.flush(0.5):
-                    if self._stop.is_set():
-                        return  # the broker is away: what waits is sent again after the next start
+                with self._span(taken.parts):
+                    for part in taken.parts:
+                        self._send(part, writer)
+                    while not writer.flush(0.5):
+                        if self._stop.is_set():
+                            return  # the broker is away: what waits is sent again after the next start
                 moved = {p: at for p, at in reader.positions.items() if at != positions[p]}
                 if moved:
                     positions.update(moved)
@@ -147,6 +150,10 @@ class Rekeyer:
                 committed, committed_at = dict(positions), time.monotonic()
             if ending:
                 return
+
+    def _span(self, parts: Sequence[Records]) -> Active:
+        headers, attributes = [part.headers for part in parts], {names.PROJECT: self._log.project}
+        return consumed(names.REKEY, self._log.source.topic, headers, attributes)
 
     def _send(self, part: Records, writer: RekeyedLog) -> None:
         entities = self._decoder.decode(part.keys, part.values, part.times_us).row_entities()
@@ -160,6 +167,7 @@ class Rekeyer:
                     part.values[index],
                     write_position(EPOCH, part.partition, part.offsets[index]),
                     part.times_us[index],
+                    carried(part.headers[index]),
                 )
                 for index, entity_id in enumerate(entities)
             ]

@@ -14,6 +14,7 @@ from services.stream_agg.ports import Letter, Records
 from services.stream_agg.workflow.fold import Decoded
 from skewless.definitions.catalog import InputLog
 from skewless.lake import EPOCH, EVENT_COLUMNS
+from skewless.telemetry.spans import carried
 
 COLUMNS = pa.schema([field for field in EVENT_COLUMNS if field.name != "date"])
 _PLACE = ("partition", "offset", "source_partition", "source_offset", "append_time_us", "raw")
@@ -107,5 +108,6 @@ def _letter(log: InputLog, decoded: Decoded, index: int, position: Position, why
             SOURCE: log.source.name.encode(),
             POSITION: f"{EPOCH}/{position[0]}/{position[1]}".encode(),
             LOG: f"{log.name}/{EPOCH}/{records.partition}/{records.offsets[index]}".encode(),
+            **carried(records.headers[index]),
         },
     )

@@ -49,6 +49,7 @@ from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.errors import SkewlessError
 from skewless.lake import EPOCH
+from skewless.telemetry import names, spans
 
 log = logging.getLogger(__name__)
 
@@ -335,17 +336,30 @@ class Session:
                 raise committer.failure
             refused: list[Letter] = []
             parts, again = fresh(taken.parts, self._fold.positions)
-            decoded = [self._take(part, states, clock.now_us(), refused) for part in parts]
-            passed = self._fold.passed(taken.ends)
-            touched = {part.partition for part in parts} | set(passed)
-            self._tell_again(reader.positions, again)
+            with self._span(parts):
+                decoded = [self._take(part, states, clock.now_us(), refused) for part in parts]
+                passed = self._fold.passed(taken.ends)
+                touched = {part.partition for part in parts} | set(passed)
+                self._tell_again(reader.positions, again)
+                if touched or again:
+                    self._fold.flush(touched, states)
+                    self._complete(states)  # before anybody is told that the records are readable
             if touched or again:
-                self._fold.flush(touched, states)
-                self._complete(states)  # before anybody is told that the records are readable
                 self._account(touched, taken.ends, decoded, refused, committer, again=again)
             self._check_sentinels(states)
             self._take_up_views(states)
             self._adopt(states)
+
+    def _span(self, parts: Sequence[Records]) -> spans.Active:
+        if not spans.enabled():
+            return spans.OFF
+        attributes: dict[str, spans.Attribute] = {
+            names.PROJECT: self._log.project,
+            names.VIEWS: [fold.view.ref for fold in self._fold.views],
+            names.MEANINGS: [fold.view.meaning_hash.hex() for fold in self._fold.views],
+            names.OFFSETS: [f"{part.partition}:{part.offsets[0]}-{part.offsets[-1]}" for part in parts],
+        }
+        return spans.consumed(names.FOLD, self._log.name, [part.headers for part in parts], attributes)
 
     def _take(
         self,
@@ -379,7 +393,9 @@ class Session:
         ]
         seen = {partition: max(at, self._begins[partition].logged) for partition, at in positions.items()}
         committer.add(decoded, refused, seen, steps, progress, again=again)
-        self._show({view.name: positions for view in fold.views}, ends)
+        times = [part.records.times_us for part in decoded]
+        whole = {view.name for view in fold.views if view.name not in self._incomplete}
+        self._show({view.name: positions for view in fold.views}, ends, lambda state: state.age(whole, now, times))
 
     def _tell_again(self, reading: Mapping[int, int], again: int) -> None:
         """Tells how far the log is being read again, if it is."""
@@ -403,7 +419,12 @@ class Session:
             self._fold.event_times.get(partition),
         )
 
-    def _show(self, views: Mapping[str, Mapping[int, int]], ends: Mapping[int, int] | None = None) -> None:
+    def _show(
+        self,
+        views: Mapping[str, Mapping[int, int]],
+        ends: Mapping[int, int] | None = None,
+        more: Callable[[LogState], object] = lambda _: None,
+    ) -> None:
         fold = self._fold
         late, below, fold.late, fold.below_horizon = fold.late, fold.below_horizon, 0, 0
 
@@ -416,5 +437,6 @@ class Session:
             state.event_times.update(fold.event_times)
             state.late += late
             state.below_horizon += below
+            more(state)
 
         self._task.change(show)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from skewless.bus.errors import BusError
+from skewless.telemetry.spans import outgoing
 
 _POLL_EVERY: Final = 64
 """Each look at what has been stored hands the interpreter to another thread."""
@@ -60,11 +61,13 @@ class Sender:
         """Queues a record; waits while the queue is full.
 
         partition: by the hash of the key if not given.
+        headers: with the current trace context, if it is sampled and they have none.
         time_us: its timestamp in microseconds (kept to the millisecond); now if not given.
         told: whether ``on_sent`` hears of this record. Each call costs more than the sending; where many go to one
             partition it is enough to hear of the last, since none is stored before those ahead of it.
         Raises BusError if an earlier record was refused.
         """
+        headers = outgoing(headers)
         arguments: dict[str, Any] = {"key": key, "headers": list(headers.items()) if headers else None}
         if told:
             arguments["on_delivery"] = self._delivered

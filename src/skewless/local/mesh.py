@@ -181,6 +181,13 @@ class LocalMesh:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SKEWLESS_")}
         return {**inherited, "PYTHONUNBUFFERED": "1"}
 
+    def metrics_address(self, name: str) -> str | None:
+        """``host:port`` of a service's Prometheus endpoint; None if it has not told one."""
+        return _written(self._metrics_file(name))
+
+    def _metrics_file(self, name: str) -> Path:
+        return self.data_dir / "run" / f"{name}.metrics"
+
     def _ready_file(self, name: str) -> Path:
         return self.data_dir / "run" / f"{name}.ready"
 
@@ -220,6 +227,8 @@ class LocalMesh:
             return {
                 "SKEWLESS_LISTEN": f"{LOOPBACK}:{port}",
                 "SKEWLESS_READY_FILE": str(ready),
+                "SKEWLESS_METRICS_LISTEN": f"{LOOPBACK}:0",
+                "SKEWLESS_METRICS_FILE": str(self._metrics_file(name)),
                 "SKEWLESS_DATABASE_URL": f"sqlite:///{self.data_dir / 'registry.db'}",
                 "SKEWLESS_STORE_URL": self.store_url,
                 "SKEWLESS_BROKER": self.addresses[BROKER],

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from skewless.codec.errors import error_from_code, error_from_status
 from skewless.errors import SkewlessError
 from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
+from skewless.rpc.observed import calling
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 _PEER: Final = "the peer"
@@ -86,8 +87,8 @@ def rich_errors(address: str, service: str = _PEER) -> Iterator[None]:
 
 def call(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float, service: str = _PEER) -> Any:
     """One unary call with a deadline. Raises SkewlessError."""
-    with rich_errors(address, service):
-        return method(request, timeout=timeout_s, metadata=METADATA)
+    with rich_errors(address, service), calling(method) as span:
+        return method(request, timeout=timeout_s, metadata=(*METADATA, *span.headers().items()))
 
 
 def stream(
@@ -97,8 +98,8 @@ def stream(
 
     Leaving the iteration early cancels the call.
     """
-    with rich_errors(address, service):
-        answers = method(request, timeout=timeout_s, metadata=METADATA)
+    with rich_errors(address, service), calling(method, current=False) as span:
+        answers = method(request, timeout=timeout_s, metadata=(*METADATA, *span.headers().items()))
         try:
             yield from answers
         finally:

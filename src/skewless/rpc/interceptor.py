@@ -60,7 +60,7 @@ class RichErrors(grpc.ServerInterceptor):
         if handler is None or handler_call_details.method.startswith(_UNCHECKED):
             return handler
         method = handler_call_details.method
-        behaviour, make = _pick(handler)
+        behaviour, make = shape(handler)
         wrap = _streaming if handler.response_streaming else _single
         return make(
             wrap(behaviour, method, streamed_in=handler.request_streaming),
@@ -69,7 +69,8 @@ class RichErrors(grpc.ServerInterceptor):
         )
 
 
-def _pick(handler: Any) -> tuple[Callable[..., Any], Callable[..., Handler]]:
+def shape(handler: Any) -> tuple[Callable[..., Any], Callable[..., Handler]]:
+    """What a handler calls, and what makes a handler of its kind."""
     match (handler.request_streaming, handler.response_streaming):
         case (False, False):
             return handler.unary_unary, grpc.unary_unary_rpc_method_handler

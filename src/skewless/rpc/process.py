@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from skewless.errors import SkewlessError
 from skewless.rpc.server import ListenError, stop_on_signals, write_ready_file
 from skewless.settings import ServiceSettings, SettingsError, describe, load
+from skewless.telemetry import logs, scrape, start
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -33,14 +35,41 @@ def run(name: str, kind: type[S], serve: Callable[[S, threading.Event], bool]) -
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up(settings.log_level, settings.log_format)
     log = logging.getLogger(f"services.{name}")
     log.info("settings\n%s", describe(settings))
+    stop = stop_on_signals()
     try:
-        return 0 if serve(settings, stop_on_signals()) else 1
+        with telling(name, settings):
+            return 0 if serve(settings, stop) else 1
     except (StartError, ListenError, SkewlessError) as error:
         log.error("%s", error)  # noqa: TRY400 (the message says all there is)
         return 2
+
+
+@contextmanager
+def telling(name: str, settings: ServiceSettings) -> Iterator[None]:
+    """Inside, the service traces and answers scrapes as its settings say. Raises ListenError.
+
+    Spans that were not exported yet are when it ends.
+    """
+    tracing = start.start(
+        name, otlp_endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio, spans_file=settings.spans_file
+    )
+    stop_scrapes: Callable[[], None] | None = None
+    try:
+        if settings.metrics_listen:
+            try:
+                address, stop_scrapes = scrape.serve(settings.metrics_listen)
+            except (OSError, ValueError, OverflowError) as error:
+                raise ListenError(settings.metrics_listen, "SKEWLESS_METRICS_LISTEN") from error
+            scrape.tell(settings.metrics_file, address)
+        yield
+    finally:
+        if stop_scrapes is not None:
+            stop_scrapes()
+        if tracing is not None:
+            tracing.stop()
 
 
 def tell_ready(settings: ServiceSettings, address: str) -> None:

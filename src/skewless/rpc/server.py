@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from skewless.rpc.interceptor import RichErrors
 from skewless.rpc.limits import MAX_MESSAGE_BYTES, MAX_STATUS_BYTES
+from skewless.rpc.observed import Observed
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Server:
         self._pool = futures.ThreadPoolExecutor(threads, thread_name_prefix="rpc")
         self._server = grpc.server(
             self._pool,
-            interceptors=[RichErrors()],
+            interceptors=[Observed(), RichErrors()],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", max_message_bytes),

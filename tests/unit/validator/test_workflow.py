@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, generate_latest
-
 from services.validator.domain.outcome import Answer, Difference, Outcome
 from services.validator.domain.positions import Start
 from services.validator.domain.queue import Batch, Rules
-from services.validator.servicer.metrics import ValidationCollector
+from services.validator.servicer.metrics import collect
 from services.validator.workflow import Validation
 from skewless.errors import DependencyUnavailableError, UnknownFeatureError, UnknownRequestIdError
 from skewless.served import Prediction
+from skewless.telemetry.scrape import text
 from skewless.types import Status
 from tests.unit.validator.served import vector
 
@@ -176,15 +175,17 @@ def test_records_that_the_topic_dropped_are_counted_and_reading_goes_on() -> Non
 def test_metrics_say_what_the_report_says() -> None:
     scene = Scene(2)
     scene.validation.take(0, 2, vector("s", {"v:f": [7]}, statuses={"v:f": [Status.PARTIAL]}))
-    registry = CollectorRegistry()
-    registry.register(ValidationCollector(scene.validation))
-    assert b"offline_online_consistency{" not in generate_latest(registry)
+
+    def told() -> bytes:
+        return text([lambda: collect(scene.validation)])
+
+    assert b"offline_online_consistency{" not in told()
     scene.offline.answer = lambda _: Answer(
         {"r0": Outcome.DIFFERENT, "r1": Outcome.EQUAL, "s": Outcome.NOT_YET_LOGGED}, different=1
     )
     scene.validation.replay()
     scene.clock.now = 3.0
-    found = generate_latest(registry).decode().splitlines()
+    found = told().decode().splitlines()
     feature = 'feature="v:f",feature_service="delay@1.0.0",project="flights"'
     assert {
         'offline_online_consistency{project="flights"} 0.75',
