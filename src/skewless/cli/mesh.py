@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from skewless.cli import finding
+from skewless.cli import figures, finding
 from skewless.cli.answer import Answer, CliError, Exit, table
 from skewless.cli.progress import bar
 from skewless.cli.repository import Repository
@@ -241,6 +241,7 @@ def status(data: Path, store: Store, state: MeshState | None, addresses: Mapping
         "disk": disk,
         "parts": parts,
         **found,
+        "figures": figures.figures(data) if state is not None else None,
         "fault": fault,
     }
     return Answer(document, _status_text(document), Exit.OK if healthy else Exit.NOT_GOOD)
@@ -299,6 +300,8 @@ def _status_text(document: Mapping[str, Any]) -> str:
     lines += [
         f"{log['project']} {log['log']} is stopped: {log['stopped']}" for log in document["streams"] if log["stopped"]
     ]
+    if document["figures"] is not None and (told := list(figures.lines(document["figures"]))):
+        lines += ["", table(("since the services started", ""), told), ""]
     if document["fault"]:
         lines.append(f"stream_agg: {document['fault']}")
     if document["disk"] is not None:
