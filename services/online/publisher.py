@@ -83,7 +83,7 @@ class ServedPublisher:
             for request_id, context in self._read_path.drain_contexts():
                 self._contexts.setdefault(request_id, []).append(context)
         for request_id, record in served:
-            sender.send(TOPIC, record, key=request_id, headers=self._headers(request_id))
+            sender.send(TOPIC, record, key=request_id, headers=self._headers(request_id) if self._contexts else None)
         if len(self._contexts) > _MOST_CONTEXTS:  # of requests whose records found no room
             self._contexts.clear()
         sender.flush(0)  # hears of refusals also while nothing is sent
