@@ -12,7 +12,7 @@ from typing import TypeVar
 from skewless.errors import SkewlessError
 from skewless.rpc.server import ListenError, stop_on_signals, write_ready_file
 from skewless.settings import ServiceSettings, SettingsError, describe, load
-from skewless.telemetry import logs, scrape, start
+from skewless.telemetry import endpoint, logs, start
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -60,10 +60,10 @@ def telling(name: str, settings: ServiceSettings) -> Iterator[None]:
     try:
         if settings.metrics_listen:
             try:
-                address, stop_scrapes = scrape.serve(settings.metrics_listen)
+                address, stop_scrapes = endpoint.serve(settings.metrics_listen)
             except (OSError, ValueError, OverflowError) as error:
                 raise ListenError(settings.metrics_listen, "SKEWLESS_METRICS_LISTEN") from error
-            scrape.tell(settings.metrics_file, address)
+            endpoint.tell(settings.metrics_file, address)
         yield
     finally:
         if stop_scrapes is not None:

@@ -1,23 +1,16 @@
-"""The Prometheus door of a process: one address for whatever its parts publish."""
+"""What the parts of a process publish as metrics, and its text."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
-log = logging.getLogger(__name__)
-
 Source: TypeAlias = "Callable[[], Iterable[Family]]"
 
 _SOURCES: Final[list[Source]] = []
-_PATH: Final = "/metrics"
 
 
 def publish(source: Source) -> None:
@@ -40,52 +33,6 @@ def text(sources: Iterable[Source]) -> bytes:
     return generate_latest(registry)
 
 
-def serve(listen: str) -> tuple[str, Callable[[], None]]:
-    """Answers scrapes at ``http://host:port/metrics`` (port 0: any free one); gives ``host:port`` and what stops it.
-
-    Raises OSError, ValueError or OverflowError if the address cannot be listened on.
-    """
-    host, _, port = listen.rpartition(":")
-    server = ThreadingHTTPServer((host, int(port)), _Handler)
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return f"{host}:{server.server_address[1]}", stop
-
-
-def tell(path: Path | None, address: str) -> None:
-    """Writes ``host:port`` for whoever started this process. Appears at once, whole."""
-    log.info("metrics at http://%s%s", address, _PATH)
-    if path is not None:
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(address + "\n", encoding="utf-8")
-        fresh.replace(path)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = 10
-    """Seconds that a client has for its request."""
-
-    def do_GET(self) -> None:
-        if self.path.partition("?")[0] != _PATH:
-            self.send_error(404, f"metrics are at {_PATH}")
-            return
-        try:
-            body = text(_SOURCES)
-        except Exception:
-            log.exception("the metrics cannot be told")
-            self.send_error(500, "the metrics cannot be told; see the log of the service")
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        log.debug(format, *args)
+def everything() -> bytes:
+    """All metrics of this process."""
+    return text(_SOURCES)
