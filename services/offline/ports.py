@@ -75,7 +75,7 @@ class OnlineRows(Protocol):
         """The run up to which rows are online; 0: none, or the store has lost them."""
 
     def write(self, rows: Sequence[tuple[str, bytes, int | None]]) -> int:
-        """Writes (key, value, expiry in ms since 1970 or None); gives how many rows won."""
+        """Writes (key, value, expiry in ms since 1970 or None); gives how many keys have another row now."""
 
     def trusted(self, sentinel: str) -> bool:
         """Whether the view's keys can be trusted: the store has not lost them."""

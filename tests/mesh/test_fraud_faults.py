@@ -102,8 +102,7 @@ class Faults:
     _failure: BaseException | None = None
 
     def begin(self, name: str) -> None:
-        """Has a part die and come back, while the caller goes on; the fault before is over then."""
-        self.end()
+        """Has a part die and come back, while the caller goes on. Only when no other part is away."""
         self._at_work = threading.Thread(target=self._guarded, args=(name, self.draw.uniform(0.2, 1.0)))
         self._at_work.start()
 
@@ -192,9 +191,11 @@ def test_whatever_dies_in_mid_run_nothing_is_lost_doubled_or_made_up(tmp_path: P
         planned = schedule((*PARTS, "power"), peace, draw)
 
         def before(step: int) -> None:
-            if step in planned:
-                faults.begin(planned[step])
-            if step >= peace and faults.windows[-1:] != rested and not faults.at_work():
+            if faults.at_work():
+                return
+            if planned and step >= min(planned):
+                faults.begin(planned.pop(min(planned)))
+            elif step >= peace and faults.windows[-1:] != rested:
                 time.sleep(RECOVERY_S)
                 rested[:] = faults.windows[-1:]
 

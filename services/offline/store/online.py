@@ -41,8 +41,8 @@ class ValkeyRows:
             raise self._unavailable(error) from error
 
     def write(self, rows: Sequence[tuple[str, bytes, int | None]]) -> int:
-        """Writes (key, value, expiry in ms since 1970 or None). Gives how many rows won."""
-        won = 0
+        """Writes (key, value, expiry in ms since 1970 or None). Gives how many keys have another row now."""
+        won: set[str] = set()
         with span(names.STORE_WRITE, {names.DB_SYSTEM: "redis", names.DB_BATCH: len(rows)}) if rows else OFF:
             try:
                 for start in range(0, len(rows), _BATCH):
@@ -50,10 +50,11 @@ class ValkeyRows:
                     for key, value, expire_at_ms in rows[start : start + _BATCH]:
                         expiry = "" if expire_at_ms is None else str(expire_at_ms)
                         self._write(keys=[key], args=[value, expiry], client=pipeline)
-                    won += sum(int(reply) for reply in pipeline.execute())
+                    written = zip(rows[start : start + _BATCH], pipeline.execute(), strict=True)
+                    won.update(key for (key, _, _), reply in written if int(reply))
             except redis.RedisError as error:
                 raise self._unavailable(error) from error
-        return won
+        return len(won)
 
     def mark(self, marker: str, run_seq: int, sentinel: str, meaning_hash: bytes) -> None:
         """Says that all runs up to this one are online, and that the view's keys can be trusted."""

@@ -95,16 +95,20 @@ class Materializer:
             return self._bring_online(view)
 
     def is_online(self, view: LatestView) -> bool:
-        """Whether the store says that it has the view's rows; False as well when it does not answer."""
+        """Whether the store says that it has the view's rows of all runs; False as well when it does not answer.
+
+        A store that lost its last second may have the view, but not its last run.
+        """
         try:
-            return self.online.trusted(view.sentinel_key)
+            return self.online.trusted(view.sentinel_key) and self.online.synced(_marker(view)) >= self.runs.last_run(
+                view
+            )
         except SkewlessError as error:
             log.warning("cannot ask for %s: %s", view.ref, error)
             return False
 
     def _bring_online(self, view: LatestView) -> int:
-        marker = f"skewless:synced:{view.project}:{view.name}:v{view.version.storage}"
-        last = self.runs.last_run(view)
+        marker, last = _marker(view), self.runs.last_run(view)
         rows = self.runs.rows(view, after_run=self.online.synced(marker))
         encoded = kernel.LatestView(view.meaning_json).encode(_newest(rows))
         version = str(view.version)
@@ -130,6 +134,11 @@ class Materializer:
             keyed=False,
         )
         return found.rename_columns(names)
+
+
+def _marker(view: LatestView) -> str:
+    """The store's key of the run up to which the view is online."""
+    return f"skewless:synced:{view.project}:{view.name}:v{view.version.storage}"
 
 
 def _newest(rows: pa.Table) -> pa.RecordBatch:

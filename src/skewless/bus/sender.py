@@ -34,6 +34,7 @@ class Sender:
         self._on_sent = on_sent
         self._failure: str | None = None
         self._unpolled = 0
+        self._complain: Callable[[KafkaError], None] = config["error_cb"]
         self._producer = Producer(
             {
                 **config,
@@ -132,6 +133,7 @@ class Sender:
 
     def _erred(self, error: KafkaError) -> None:
         """A gap in what was sent is fatal for the client; other errors it mends by itself."""
+        self._complain(error)
         if error.fatal():
             self._failure = self._failure or f"a record was not taken: {error}"
 
