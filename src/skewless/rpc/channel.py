@@ -14,8 +14,8 @@ from grpc_status import rpc_status
 
 from skewless.codec.errors import error_from_code, error_from_status
 from skewless.errors import SkewlessError
+from skewless.rpc.calling import calling
 from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
-from skewless.rpc.observed import calling
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 _PEER: Final = "the peer"

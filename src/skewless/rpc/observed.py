@@ -1,14 +1,15 @@
-"""Calls as traces and metrics see them, on both sides."""
+"""Calls as traces and metrics see them, at the server."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from skewless.rpc.calling import rpc_span
 from skewless.rpc.interceptor import Handler, shape
 from skewless.telemetry import metrics, names, scrape, spans
 from skewless.telemetry.measures import Histogram
@@ -19,39 +20,6 @@ if TYPE_CHECKING:
 # A watch lasts as long as the watcher; a span of it would end with the process.
 _UNTRACED: Final = ("/grpc.health.", "/grpc.reflection.", "/skewless.api.registry.v1.RegistryService/Watch")
 _OK: Final = grpc.StatusCode.OK
-
-
-def calling(method: Callable[..., Any], *, current: bool = True) -> spans.Active:
-    """A span around a call of a stub's method."""
-    if not spans.enabled():
-        return spans.OFF
-    path: bytes = getattr(method, "_method", b"unknown/unknown")  # the stub knows it, and tells nobody
-    return _Calling(_rpc_span(names.RPC_CLIENT, path.decode(), current=current))
-
-
-class _Calling:
-    """One call of a client."""
-
-    def __init__(self, span: spans.Active) -> None:
-        self._span = span
-        self.set = span.set
-        self.fail = span.fail
-        self.headers = span.headers
-
-    def __enter__(self) -> Self:
-        self._span.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, grpc.RpcError):
-            code: grpc.StatusCode = error.code()
-            self.set(names.RPC_STATUS, code.value[0])
-            self.fail(code.name, error.details() or "")
-            kind = error = None
-        else:
-            left = kind is not None and issubclass(kind, GeneratorExit)
-            self.set(names.RPC_STATUS, (grpc.StatusCode.CANCELLED if left else _OK).value[0])
-        self._span.__exit__(kind, error, trace)
 
 
 class Observed(grpc.ServerInterceptor):
@@ -118,7 +86,7 @@ class _Call:
 
     def __enter__(self) -> None:
         parent = {key: value for key, value in self._context.invocation_metadata() or () if key in spans.HEADERS}
-        self._span = _rpc_span(names.RPC_SERVER, self._method, parent=parent)
+        self._span = rpc_span(names.RPC_SERVER, self._method, parent=parent)
         self._began = time.monotonic()
         self._span.__enter__()
 
@@ -133,10 +101,3 @@ class _Call:
             details = self._context.details() or ""
             self._span.fail(code.name, details.decode() if isinstance(details, bytes) else details)
         self._span.__exit__(None, None, None)
-
-
-def _rpc_span(declared: names.SpanName, method: str, **options: Any) -> spans.Active:
-    path = method.lstrip("/")
-    service, _, name = path.partition("/")
-    attributes = {names.RPC_SYSTEM: "grpc", names.RPC_SERVICE: service, names.RPC_METHOD: name}
-    return spans.span(declared, attributes, name=path, **options)
