@@ -164,7 +164,7 @@ def test_features_may_be_listed_and_keep_their_order(online: world.Online) -> No
             project=world.PROJECT,
             features=asked,
             entities={"shop": world.integers(2)},
-            request_fields={"amount": world.floats(4.0), "other": world.texts(None)},
+            request_fields={"amount": world.floats(4.0)},
             request_time_us=world.T0 + world.SECOND,
         )
     )

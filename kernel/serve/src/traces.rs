@@ -79,7 +79,8 @@ impl Traces {
     /// Traces from now on: a queue of at most so many spans, and a share (0 to 1) of the requests whose callers say
     /// nothing. Only the first call counts.
     pub(crate) fn open(&self, most: usize, share: f64) {
-        let scaled = share.clamp(0.0, 1.0) * 2.0_f64.powi(64);
+        const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+        let scaled = share.clamp(0.0, 1.0) * TWO_TO_64;
         self.open.get_or_init(|| Open {
             most,
             // A cast of a float saturates, so that a share of 1 takes all but one number of 2^64.
@@ -183,7 +184,7 @@ impl Traced<'_> {
         if logged {
             let mut contexts = lock(&self.open.contexts);
             if contexts.len() < self.open.most {
-                contexts.push_back((request_id, write(&self.trace_id, &self.span_id)));
+                contexts.push_back((request_id, write(self.trace_id, self.span_id)));
             }
         }
     }
@@ -224,11 +225,11 @@ fn parse(text: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
     (trace_id != [0; 16] && span_id != [0; 8]).then_some((trace_id, span_id, flags))
 }
 
-fn write(trace_id: &[u8; 16], span_id: &[u8; 8]) -> String {
+fn write(trace_id: [u8; 16], span_id: [u8; 8]) -> String {
     format!(
         "00-{:032x}-{:016x}-{SAMPLED:02x}",
-        u128::from_be_bytes(*trace_id),
-        u64::from_be_bytes(*span_id)
+        u128::from_be_bytes(trace_id),
+        u64::from_be_bytes(span_id)
     )
 }
 
@@ -274,10 +275,10 @@ mod tests {
     fn a_sampled_caller_is_continued_and_its_steps_are_children() {
         let traces = Traces::default();
         traces.open(10, 0.0);
-        let traced = traces.begin("a/b", &metadata(Some(CALLER))).unwrap();
-        traced.step(STORE_READ, now_ns(), true);
-        traced.answered([b'1'; ulid::LENGTH], true);
-        traced.end(0);
+        let request = traces.begin("a/b", &metadata(Some(CALLER))).unwrap();
+        request.step(STORE_READ, now_ns(), true);
+        request.answered([b'1'; ulid::LENGTH], true);
+        request.end(0);
         let spans = traces.drain(10);
         assert_eq!(
             spans.iter().map(|span| span.name).collect::<Vec<_>>(),

@@ -479,15 +479,13 @@ class OnlineServer:
         """Says whether callers should come. Health is SERVING when they should and there is a plan."""
 
     def trace(self, most: int, share: float) -> None:
-        """Traces requests from now on: those that come with a sampled ``traceparent``, and a share (0 to 1) of the others.
+        """Traces requests from now on: those with a sampled ``traceparent``, and a share (0 to 1) of the others.
 
         At most ``most`` spans wait to be drained; what finds no room is dropped, and counted as ``spans.dropped``.
         Only the first call counts.
         """
 
-    def drain_spans(
-        self, max_spans: int
-    ) -> list[tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None]]:
+    def drain_spans(self, max_spans: int) -> list[tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None]]:
         """Takes finished spans.
 
         Each is its name (``package.Service/Method``, or a step), trace id, span id, parent's span id, start and end in
