@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from skewless.settings import Secret
-from tests.stores.postgres import PostgresServer
+from tests.stores.postgres import PostgresServer, running
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server for the whole run; started when the first test asks for it."""
-    server = PostgresServer()
-    try:
-        server.create()
-        server.start()
+    with running() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -16,7 +16,7 @@ from skewless.codec.definitions import definition_to_proto
 from skewless.errors import DependencyUnavailableError, InvalidArgumentError, NotReadyError
 from skewless.rpc.channel import connect, rich_errors
 from skewless.settings import Secret
-from tests.stores.postgres import PostgresServer, free_port
+from tests.stores.postgres import PostgresServer, free_port, running
 from tests.unit.registry.flights import definitions, project
 from tests.unit.registry.test_process import Registry, wait_until, watching
 
@@ -27,13 +27,8 @@ SERVICE = "skewless.api.registry.v1.RegistryService"
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
     """A server that the test may stop."""
-    server = PostgresServer()
-    try:
-        server.create()
-        server.start()
+    with running() as server:
         yield server
-    finally:
-        server.remove()
 
 
 def serving(address: str) -> bool:
