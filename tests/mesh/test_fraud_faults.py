@@ -183,7 +183,7 @@ def test_whatever_dies_in_mid_run_nothing_is_lost_doubled_or_made_up(tmp_path: P
     scenario = Scenario(
         seed=seed, users=12, merchants=20, days=10, rate=3, sprees=4.0, offline=0.1, malformed=0.05, ahead=0.01
     )
-    run, traffic = Run(scenario, served_steps=300), generator.make(scenario)
+    run, traffic = Run(scenario, served_steps=300, rewinds=3, rewound_by=(20, 100)), generator.make(scenario)
     drive = Drive(traffic)
     with world(tmp_path, traffic) as (mesh, store, publisher):
         faults = Faults(mesh, draw)
@@ -209,6 +209,7 @@ def test_whatever_dies_in_mid_run_nothing_is_lost_doubled_or_made_up(tmp_path: P
         wrong = demo.contradictions(account, drive.journal.expected)
         # A worker that dies before it has read again what it was moved back over need not do so.
         assert [text for text in wrong if not text.startswith("duplicate is")] == []
+        assert 0 < account["duplicate"] <= drive.journal.expected.counts["duplicate"]
         kept = assert_replayed_equal(store, mesh, drive, faults)
         assert_honest_meanwhile(store, kept, drive, faults)
         assert_right_at_the_end(store, run, traffic)
