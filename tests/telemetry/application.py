@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import skewless as sk
 from skewless.bus import Bus
 from skewless.client import Store
-from skewless.errors import SkewlessError
+from skewless.errors import SkewlessError, UnknownResourceError
 from skewless.telemetry.files import FileExporter
 from skewless.types import Status
 from tests.mesh import world
@@ -57,12 +57,22 @@ def run(addresses: dict[str, str]) -> dict[str, str]:
             assert sender.flush(30)
             store.stream_status(wait_for=[(world.SOURCE, 0, 2)], wait_for_log=True, timeout_s=30)
             request_id = ask(store, wanted=1)
+            refused(store)
             store.log_prediction(request_id, "model", [0.5])
         deadline = time.monotonic() + 30
         while not store.report().replayed:
             assert time.monotonic() < deadline, store.report()
             time.sleep(0.2)
     return {"trace_id": f"{paying.get_span_context().trace_id:032x}", "request_id": request_id}
+
+
+def refused(store: Store) -> None:
+    """Asks for what there is not; the service logs that it refuses."""
+    try:
+        store.rewind("nothing", records=1)
+    except UnknownResourceError:
+        return
+    raise AssertionError("a source that is not there was read again")
 
 
 def ask(store: Store, wanted: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -98,5 +99,15 @@ def test_the_trace_of_one_event_and_of_one_request(observed: Observed) -> None:
 
 
 def test_the_log_names_the_trace(observed: Observed) -> None:
-    for text in observed.logs.values():
-        assert text.lstrip().startswith("{")
+    """What a service logs while it handles a call leads to the span of that call."""
+    lines = [json.loads(line) for line in observed.logs["stream_agg"].splitlines()]
+    (line,) = (line for line in lines if "Rewind is refused" in line["message"])
+    (span,) = (span for span in observed.spans.all if span.label == "stream_agg: rpc.server Rewind")
+    assert (line["trace_id"], line["span_id"]) == (span.trace_id, span.span_id)
+    assert line["trace_id"] == observed.trace_id
+
+
+def test_every_line_of_a_log_is_one_object(observed: Observed) -> None:
+    for name, text in observed.logs.items():
+        assert all(json.loads(line)["logger"] for line in text.splitlines()), name
+        assert text, name

@@ -124,6 +124,8 @@ def _abort(error: Exception, context: Any, method: str) -> NoReturn:
         incident = secrets.token_hex(4)
         log.error("incident %s in %s", incident, method, exc_info=error)
         error = InternalError(incident=incident)
+    else:
+        log.debug("%s is refused: %s", method, error)
     status = error_to_status(error, budget=_budget(context))
     context.abort_with_status(rpc_status.to_status(status))
     raise AssertionError  # abort_with_status always raises
