@@ -118,25 +118,26 @@ def _pool(files: descriptor_pb2.FileDescriptorSet, where: str) -> descriptor_poo
     known = {file.name for file in files.file}
     waiting = {file.name: file for file in files.file}
 
-    def add(name: str) -> None:
-        file = waiting.pop(name, None)
-        if file is None:
-            return
-        for needed in file.dependency:
-            if needed not in known:
-                raise FieldError(
-                    f"{where}: {name} imports {needed}, which is not in it; `protoc` takes it along with "
-                    "--include_imports, `buf build` does so by itself",
-                    "UNREADABLE_DESCRIPTOR",
-                )
-            add(needed)
-        try:
-            pool.Add(file)
-        except TypeError as error:
-            raise FieldError(f"{where}: {name}: {error}", "UNREADABLE_DESCRIPTOR") from None
-
+    # Imports before what imports them; without recursion, as a chain of imports may be longer than calls may be deep.
     for name in list(waiting):
-        add(name)
+        path = [waiting.pop(name)] if name in waiting else []
+        while path:
+            file = path[-1]
+            for needed in file.dependency:
+                if needed not in known:
+                    raise FieldError(
+                        f"{where}: {file.name} imports {needed}, which is not in it; `protoc` takes it along with "
+                        "--include_imports, `buf build` does so by itself",
+                        "UNREADABLE_DESCRIPTOR",
+                    )
+            if (first := next((needed for needed in file.dependency if needed in waiting), None)) is not None:
+                path.append(waiting.pop(first))
+                continue
+            path.pop()
+            try:
+                pool.Add(file)
+            except TypeError as error:
+                raise FieldError(f"{where}: {file.name}: {error}", "UNREADABLE_DESCRIPTOR") from None
     return pool
 
 

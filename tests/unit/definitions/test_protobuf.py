@@ -232,9 +232,29 @@ def without_imports() -> bytes:
     return files.SerializeToString()
 
 
+def chained(length: int, *, last_imports: str = "") -> bytes:
+    """Files that import one another in a row, the one with the message first."""
+    files = descriptors()
+    for number in range(length):
+        following = f"{number + 1}.proto" if number + 1 < length else last_imports
+        files.file.add(name=f"{number}.proto", dependency=[following] if following else [])
+    files.file[0].dependency.append("0.proto")
+    return files.SerializeToString()
+
+
+def test_imports_may_be_a_long_chain() -> None:
+    chain = skewless.Protobuf(chained(3_000), "shop.v1.Payment")
+    assert made({"at": "timestamp"}, chain).meaning_json == made({"at": "timestamp"}).meaning_json
+
+
 @pytest.mark.parametrize(
     ("payload", "reason", "words"),
     [
+        (
+            skewless.Protobuf(chained(3, last_imports="0.proto"), "shop.v1.Payment"),
+            "UNREADABLE_DESCRIPTOR",
+            "2.proto",
+        ),
         (skewless.Protobuf("nowhere.binpb", "a.B"), "UNREADABLE_DESCRIPTOR", "nowhere.binpb"),
         (skewless.Protobuf(b"\xff", "a.B"), "UNREADABLE_DESCRIPTOR", "no serialized FileDescriptorSet"),
         (
