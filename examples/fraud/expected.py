@@ -25,16 +25,18 @@ def partition_of(key: str, partitions: int) -> int:
 class Expected:
     """The account of the records taken so far, over all source topics.
 
-    counts: records by outcome: "malformed", "too_far_future", "on_time", "late".
+    counts: records by outcome: "malformed", "too_far_future", "on_time", "late"; and "duplicate", those given again.
     faults: records by what is wrong with them.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[Fault] = field(default_factory=Counter)
     _newest: dict[tuple[str, int], int] = field(default_factory=dict)
+    _taken: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def take(self, record: Record, partition: int) -> None:
         """Counts a record that is the next one of its partition."""
+        self._taken[record.source, partition] += 1
         if record.fault is not None:
             self.faults[record.fault] += 1
         if record.fault is Fault.AHEAD:
@@ -47,6 +49,6 @@ class Expected:
             self.counts["late" if newest - at_us > HEAD_SLACK_US else "on_time"] += 1
             self._newest[place] = max(newest, at_us)
 
-    def redelivered(self, records: int) -> None:
-        """Takes note that so many positions of source topics are delivered again."""
-        self.counts["duplicate"] += records
+    def redelivered(self, source: str, records: int) -> None:
+        """Takes note that the last ``records`` of each partition of a source, or all it has, are delivered again."""
+        self.counts["duplicate"] += sum(min(records, had) for (of, _), had in self._taken.items() if of == source)

@@ -215,6 +215,15 @@ def test_contradictions_are_named() -> None:
     ]
 
 
+def test_what_is_read_again_is_a_duplicate_as_far_as_a_partition_has_it() -> None:
+    records = list(generator.make(BASE).records)
+    had = Counter(partition_of(one.key, 2) for one in records if one.source == generator.TRANSACTIONS)
+    account = expected(records)
+    least, most = sorted(had.values())
+    account.redelivered(generator.TRANSACTIONS, least + 1)
+    assert account.counts["duplicate"] == least + min(least + 1, most)
+
+
 # --- Steps ------------------------------------------------------------------------------------------------------
 
 
