@@ -135,10 +135,11 @@ def _after(token: str, project: str, source: str) -> dict[int, int]:
     try:
         of_project, of_source, after = json.loads(base64.urlsafe_b64decode(token))
         found = {int(partition): int(offset) for partition, offset in after}
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         of_project = of_source = None
         found = {}
-    if (of_project, of_source) != (project, source):
+    forged = any(not (0 <= partition < 1 << 31 and 0 <= offset < 1 << 63) for partition, offset in found.items())
+    if forged or (of_project, of_source) != (project, source):
         message = "not a token of this listing; give next_page_token of the page before, or nothing"
         raise InvalidArgumentError([Violation("page_token", message, "MALFORMED_PAGE_TOKEN")])
     return found

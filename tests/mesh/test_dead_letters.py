@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections import Counter
@@ -148,7 +149,11 @@ def test_pages_give_every_letter_once_and_are_bound_to_their_listing(
         assert sorted(found) == list(range(50))
         assert sizes == [20, 20, 10]
         first = page(source="notes", page_size=20).next_page_token
-        for wrong in (first[:-8], "x", first[4:]):
+        forged = [
+            base64.urlsafe_b64encode(b'["shop", "notes", [[0, %s]]]' % offset).decode()
+            for offset in (b"1e400", b"1e300", b"-1", b"[" * 40_000)
+        ]
+        for wrong in (first[:-8], "x", first[4:], *forged):
             with pytest.raises(InvalidArgumentError, match="not a token of this listing"):
                 page(source="notes", page_token=wrong)
         with pytest.raises(InvalidArgumentError, match="not a token of this listing"):
