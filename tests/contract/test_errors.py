@@ -1,6 +1,8 @@
 """Failures keep their reason, their fields and their code through each of the four shapes of calls."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +25,7 @@ from skewless.errors import (
     Reason,
     SkewlessError,
     StalePlanError,
+    TimedOutError,
     TooLargeError,
     UnknownFeatureError,
     Violation,
@@ -41,8 +44,14 @@ class Failing:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.outlived: threading.Event | None = None
+        """If there is one, a single answer comes after the caller has gone, and sets it."""
 
-    def unary_unary(self, _request: pb.StatusRequest, _context: grpc.ServicerContext) -> pb.StatusResponse:
+    def unary_unary(self, _request: pb.StatusRequest, context: grpc.ServicerContext) -> pb.StatusResponse:
+        if self.outlived is not None:
+            while context.is_active():
+                time.sleep(0.01)
+            self.outlived.set()
         self.fail()
         return pb.StatusResponse()
 
@@ -89,7 +98,7 @@ def failing() -> Iterator[tuple[Failing, str]]:
     server.stop(0)
 
 
-def invoke(address: str, shape: str, *requests: pb.StatusRequest) -> list[Any]:
+def invoke(address: str, shape: str, *requests: pb.StatusRequest, timeout_s: float = 10) -> list[Any]:
     with connect(address) as channel:
         method = getattr(channel, shape)(
             f"/skewless.test.Shapes/{shape}",
@@ -98,8 +107,8 @@ def invoke(address: str, shape: str, *requests: pb.StatusRequest) -> list[Any]:
         )
         request = iter(requests) if shape.startswith("stream") else requests[0]
         if shape.endswith("stream"):
-            return list(stream(method, request, address=address, timeout_s=10))
-        return [call(method, request, address=address, timeout_s=10)]
+            return list(stream(method, request, address=address, timeout_s=timeout_s))
+        return [call(method, request, address=address, timeout_s=timeout_s)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -124,6 +133,19 @@ def test_fields_at_fault_are_named(failing: tuple[Failing, str], shape: str) -> 
         "wait_for[0].partition",
     ]
     assert shapes.error is None
+
+
+def test_a_refusal_for_a_caller_that_has_gone_is_no_fault(
+    failing: tuple[Failing, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    shapes, address = failing
+    shapes.outlived = threading.Event()
+    shapes.error = TimedOutError(what="what was awaited", detail="nothing")
+    with pytest.raises(TimedOutError):
+        invoke(address, "unary_unary", pb.StatusRequest(), timeout_s=0.2)
+    assert shapes.outlived.wait(5)
+    time.sleep(0.2)  # what is logged follows
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("shape", SHAPES)

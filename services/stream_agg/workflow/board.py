@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.stream_agg.domain.account import Account
+from skewless.errors import InvalidArgumentError, Violation
 from skewless.telemetry.measures import Histogram
 from skewless.telemetry.metrics import FRESHNESS_S
 
@@ -137,6 +138,7 @@ class Board:
         """Sleeps until everything awaited is readable online, and in the event logs if ``logged``.
 
         until: the seconds left; negative when the caller has gone.
+        Raises InvalidArgumentError for a partition that a source does not have.
         Returns an empty text, or after the time what is still missing.
         """
         targets: dict[tuple[Awaited, str], Mapping[int, int]] = {}
@@ -162,11 +164,18 @@ class Board:
         *,
         logged: bool,
     ) -> str:
-        for item in awaited:
+        for place, item in enumerate(awaited):
             readers = [s for s in self._logs.values() if (s.project, s.source) == (item.project, item.source)]
             if not readers:
                 return f"no view reads the source {item.source!r} of project {item.project!r} yet"
             for state in readers:
+                # The re-keyed log has partitions of its own; none are known before the topic was looked at.
+                there = range(state.partitions) if state.direct else state.rekeyed
+                if there and item.partition not in there:
+                    message = f"{state.topic} has the partitions 0 to {max(there)}, not {item.partition}"
+                    raise InvalidArgumentError(
+                        [Violation(f"wait_for[{place}].partition", message, "NO_SUCH_PARTITION")]
+                    )
                 if text := _missing_in(state, item, targets, logged=logged):
                     return text + (f" ({state.reason()})" if state.stopped else "")
         return ""

@@ -118,8 +118,10 @@ def _streaming(behaviour: Callable[..., Any], method: str, *, streamed_in: bool)
 def _abort(error: Exception, context: Any, method: str) -> NoReturn:
     if context.code() is not None:
         raise error  # the handler has called abort itself
-    if not context.is_active():
-        raise error  # nobody is there any more
+    if not context.is_active():  # nobody is there any more
+        if isinstance(error, SkewlessError):
+            context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")  # gRPC would log what is raised otherwise
+        raise error
     if not isinstance(error, SkewlessError):
         incident = secrets.token_hex(4)
         log.error("incident %s in %s", incident, method, exc_info=error)

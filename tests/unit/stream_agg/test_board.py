@@ -3,7 +3,10 @@
 import threading
 import time
 
+import pytest
+
 from services.stream_agg.workflow.board import Awaited, Board, LogState, deadline
+from skewless.errors import InvalidArgumentError
 
 
 def board(*, direct: bool = True) -> Board:
@@ -93,3 +96,19 @@ def test_what_is_read_again_is_waited_for_and_its_account_if_asked() -> None:
     assert missing(it, logged=True) == "log: 6 records that were read again are not in the account yet"
     it.change("p", "log", lambda s: setattr(s, "uncounted", 0))
     assert missing(it, logged=True) == ""
+
+
+def known(state: LogState) -> None:
+    """The source has three partitions."""
+    state.partitions = 3 if state.direct else 8
+    state.rekeyed = {} if state.direct else dict.fromkeys(range(3), 0)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_partition_that_is_not_there_is_refused(direct: bool) -> None:
+    it = board(direct=direct)
+    assert missing(it) != ""  # nobody knows the partitions yet
+    it.change("p", "log", known)
+    with pytest.raises(InvalidArgumentError, match="src-topic has the partitions 0 to 2, not 999") as caught:
+        it.wait([Awaited("p", "src", 2, 0), Awaited("p", "src", 999, 1)], logged=False, until=deadline(5))
+    assert [(v.path, v.reason) for v in caught.value.violations] == [("wait_for[1].partition", "NO_SUCH_PARTITION")]
