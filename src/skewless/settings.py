@@ -85,6 +85,15 @@ def one_of(*words: str) -> Callable[[str], str | None]:
     return lambda value: None if value.upper() in words else f"must be one of {', '.join(words)}"
 
 
+def _endpoint_fault(url: str) -> str | None:
+    """What is wrong with the address of a collector."""
+    if url and not url.startswith(("http://", "https://")):
+        return "must be a URL with http(s)"
+    if "@" in url:
+        return "must be without user and password, which gRPC does not take there; see OTEL_EXPORTER_OTLP_HEADERS"
+    return None
+
+
 @dataclasses.dataclass(frozen=True)
 class ServiceSettings:
     """What every service is told at its start."""
@@ -92,10 +101,10 @@ class ServiceSettings:
     ready_file: Path | None = setting(None, "file that gets `host:port` once the service answers; empty: none")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", check=one_of("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("text", "text, or json: an object a line", check=one_of("TEXT", "JSON"))
-    otlp_endpoint: str = setting(
-        "",
+    otlp_endpoint: Secret = setting(
+        Secret(""),
         "where traces are sent by OTLP over gRPC, as http://host:port or https://host:port; empty: nowhere",
-        check=lambda url: None if not url or url.startswith(("http://", "https://")) else "must be a URL with http(s)",
+        check=lambda url: _endpoint_fault(url.reveal()),
     )
     spans_file: Path | None = setting(None, "file that spans are appended to, a JSON object a line; empty: none")
     trace_ratio: float = setting(
@@ -109,7 +118,7 @@ class ServiceSettings:
     @property
     def traced(self) -> bool:
         """Whether spans go anywhere."""
-        return bool(self.otlp_endpoint or self.spans_file)
+        return bool(self.otlp_endpoint.reveal() or self.spans_file)
 
 
 def load(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

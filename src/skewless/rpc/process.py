@@ -54,7 +54,10 @@ def telling(name: str, settings: ServiceSettings) -> Iterator[None]:
     Spans that were not exported yet are when it ends.
     """
     tracing = start.start(
-        name, otlp_endpoint=settings.otlp_endpoint, ratio=settings.trace_ratio, spans_file=settings.spans_file
+        name,
+        otlp_endpoint=settings.otlp_endpoint.reveal(),
+        ratio=settings.trace_ratio,
+        spans_file=settings.spans_file,
     )
     stop_scrapes: Callable[[], None] | None = None
     try:

@@ -140,7 +140,8 @@ def start(
         provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
     _Running.tracing = Tracing(provider, processors)
-    log.info("tracing to %s", ", ".join(filter(None, (otlp_endpoint, str(spans_file or "")))))
+    collector = "the collector" if otlp_endpoint else ""  # its URL may hold what is not for the log
+    log.info("tracing to %s", ", ".join(filter(None, (collector, str(spans_file or "")))))
     return _Running.tracing
 
 

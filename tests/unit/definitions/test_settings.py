@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skewless.settings import Secret, SettingsError, at_least, describe, load, setting
+from skewless.settings import Secret, ServiceSettings, SettingsError, at_least, describe, load, setting
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,14 @@ def test_secrets_are_masked() -> None:
     assert settings.password.reveal() == "swordfish"
     assert "swordfish" not in describe(settings) + repr(settings)
     assert "SKEWLESS_THREADS=4  # threads" in describe(settings)
+
+
+@pytest.mark.parametrize("url", ["grpc://key@here:1", "http://user:swordfish@here:4317"])
+def test_the_address_of_a_collector_is_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="SKEWLESS_OTLP_ENDPOINT: must be") as caught:
+        load(ServiceSettings, {"SKEWLESS_OTLP_ENDPOINT": url})
+    assert url not in str(caught.value)
+    settings = load(ServiceSettings, {"SKEWLESS_OTLP_ENDPOINT": "http://here:4317/?key=swordfish"})
+    assert settings.traced
+    assert "swordfish" not in describe(settings) + repr(settings)
+    assert not load(ServiceSettings, {"SKEWLESS_OTLP_ENDPOINT": ""}).traced
