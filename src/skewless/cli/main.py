@@ -323,7 +323,7 @@ def replay_letters(
 ) -> None:
     """Send refused records to their source again.
 
-    As new events, each letter once; a record that is refused again is a new letter.
+    As new events, each letter once, unless the service dies meanwhile; a record that is refused again is a new letter.
     """
     with finding.open_store(data.resolve(), finding.project_name(project), "stream_agg") as store:
         _finish(deadletters.replayed(store, source, at, reason), as_json=as_json)
