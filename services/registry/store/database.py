@@ -17,6 +17,7 @@ POOL_WAIT_S: Final = 10
 STUCK_S: Final = 60
 _KEPT_CONNECTIONS: Final = 4
 _FORMS: Final = "sqlite:///path/of/a/file or postgresql://user:password@host:port/database"
+_SECRET_OPTIONS: Final = ("password", "sslpassword", "passfile")
 _POSTGRES: Final = {"postgresql", "postgres", "postgresql+psycopg"}
 _BEGIN: Final = "sqlite_begin"
 _BUSY_STATES: Final = {"40001", "40P01", "55P03"}
@@ -40,7 +41,8 @@ class Database:
         self.embedded: Final = parsed.get_backend_name() == "sqlite"
         """Whether it is a file of this machine, so that waiting for it to come up is of no use."""
         self.address: Final = _address(parsed)
-        self._secrets = [text for text in (parsed.password, *parsed.query.values()) if isinstance(text, str) and text]
+        given = (parsed.password, *(parsed.query.get(option) for option in _SECRET_OPTIONS))
+        self._secrets = [text for text in given if isinstance(text, str) and text]
         self._connections = connections
         self._lock_wait_s = lock_wait_s
         kept = min(connections, _KEPT_CONNECTIONS)
