@@ -220,7 +220,7 @@ class Build:
         """The type that an expression gives; a stand-in where the kernel will refuse it."""
         try:
             return kernel.check_expression(json.dumps(expr).encode(), dict(columns))
-        except kernel.DefinitionError:
+        except (kernel.DefinitionError, kernel.InputError):
             return ValueType.FLOAT64.value
 
     def view(self, ref: object) -> Built | None:

@@ -434,3 +434,12 @@ def test_what_every_definition_must_have_is_asked_of_its_class() -> None:
 
     with pytest.raises(TypeError, match=r"abstract method '?document"):
         Unfinished("x")  # type: ignore[abstract]
+
+
+def test_an_unknown_type_of_a_request_field_is_told_at_its_place() -> None:
+    view = skewless.OnDemandFeatureView(
+        "v", request=skewless.RequestSource({"a": "floaty"}), features={"x": "a + 1.0", "y": "a"}
+    )
+    with pytest.raises(InvalidDefinitionError, match="floaty") as caught:
+        skewless.Project("shop", view).definitions()
+    assert [violation.path for violation in caught.value.violations] == ["on demand view v@1.0.0.request[0].type"]
