@@ -52,7 +52,7 @@ def test_what_happened_is_counted(observed: Observed) -> None:
     assert value("stream_agg", "skewless_consumer_lag") == 0
     assert value("stream_agg", "feature_freshness_count", view="by_user@1.0") == 2
     assert 0 < value("stream_agg", "feature_freshness_sum", view="by_shop@1.0") < 20
-    assert value("stream_agg", "pipeline_success_rate", pipeline="stream:shop.payments") == 1
+    assert value("stream_agg", "pipeline_success_rate", pipeline="stream:shop/shop.payments") == 1
     assert value("offline", "skewless_materialize_runs_total", outcome="ok") == 1
     assert value("offline", "skewless_materialized_rows_total", view="profile@1.0.0") == 5
     assert value("offline", "pipeline_success_rate", pipeline="materialize") == 1

@@ -36,7 +36,7 @@ class Meters:
         yield metrics.LATE.of((log.labels, log.late) for log in logs)
         yield metrics.DEAD_LETTERS.of((log.labels, log.dead_letters) for log in logs)
         yield metrics.STOPPED.of((log.labels, log.stopped) for log in logs)
-        runs = {f"stream:{log.name}": (log.cycles, log.failures) for log in logs}
+        runs = {f"stream:{log.project}/{log.name}": (log.cycles, log.failures) for log in logs}
         yield from metrics.pipelines(runs)
 
     def _lags(self, log: _Seen) -> Iterable[tuple[tuple[str, ...], float]]:
