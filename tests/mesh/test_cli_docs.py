@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,10 +21,10 @@ SHOWN = re.compile(r"^```\n(FEATURE .*?)^```$", re.MULTILINE | re.DOTALL)
 
 def script(text: str) -> str:
     """The blocks of a document as one script of bash, in which each command is told before it runs."""
-    lines = ["set -e", f"skewless() {{ '{sys.executable}' -m skewless.cli \"$@\"; }}"]
+    lines = ["set -e"]
     for language, block in BLOCK.findall(text):
         if language == "python":
-            lines += [f"'{sys.executable}' - <<'EVENTS'", block, "EVENTS", "sleep 1"]
+            lines += ["cat > events.py <<'EVENTS'", block, "EVENTS"]
         else:
             commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
             lines += [word for command in commands for word in ("echo '@@'", command)]
@@ -34,10 +35,11 @@ def script(text: str) -> str:
 def test_the_session_runs_as_it_is_told(tmp_path: Path) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     commands = script(text)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     assert commands.count("skewless up") == 1
     try:
         done = subprocess.run(
-            ["/bin/bash", "-c", commands], cwd=tmp_path, env=environ(), capture_output=True, text=True,
+            ["/bin/bash", "-c", commands], cwd=tmp_path, env=environ(PATH=path), capture_output=True, text=True,
             check=False, timeout=240,
         )  # fmt: skip
     finally:

@@ -81,6 +81,7 @@ def test_status_tells_parts_and_streams(shop: Path) -> None:
     services = dict.fromkeys(("registry", "stream_agg", "online", "offline", "validator"), "SERVING")
     assert health == {"store": "RUNNING", "broker": "RUNNING", **services}
     assert all(running(part["pid"]) for part in found["parts"])
+    assert [part["part"] for part in found["parts"] if part["metrics"]] == [*services]
     log = found["streams"][0]
     assert {name: log[name] for name in ("log", "end", "visible", "logged", "lag", "stopped")} == {
         "log": "payments", "end": 4, "visible": 4, "logged": 4, "lag": 0, "stopped": "",
@@ -209,6 +210,22 @@ def test_definitions_and_registry_are_compared_either_way(shop: Path, tmp_path: 
     assert "give it the version 2.0.0" in skewless(tmp_path, "plan", *data, code=1).stdout
     refused = skewless(tmp_path, "apply", "--yes", "--json", *data, code=2)
     assert json.loads(refused.stderr)["error"]["reason"] == "MEANING_CHANGED"
+
+
+@pytest.mark.parametrize("name", ["store", "broker"])
+def test_a_part_that_hangs_is_not_healthy(shop: Path, name: str) -> None:
+    pid = next(part["pid"] for part in document(shop, "status")["parts"] if part["part"] == name)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        found = document(shop, "status", code=1)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert found["healthy"] is False
+    assert next(part["health"] for part in found["parts"] if part["part"] == name) == "UNREACHABLE"
+    deadline = time.monotonic() + 30
+    while not document(shop, "status", code=None)["healthy"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_second_start_says_that_it_runs_already(shop: Path) -> None:
@@ -358,8 +375,13 @@ def test_data_of_another_format_are_refused(tmp_path: Path) -> None:
     assert "holds data of format 77" in spawned(tmp_path, "up", *FREE_PORTS, code=5).stderr
 
 
-def test_a_state_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_read_costs_only_its_ports(tmp_path: Path) -> None:
     (tmp_path / ".skewless/run").mkdir(parents=True)
     (tmp_path / ".skewless/run/mesh.json").write_text("{")
-    done = spawned(tmp_path, "up", *FREE_PORTS, code=5)
-    assert f"{tmp_path / '.skewless/run/mesh.json'} cannot be read" in done.stderr
+    (tmp_path / ".skewless/format").write_text("")
+    try:
+        done = spawned(tmp_path, "up", *FREE_PORTS)
+        assert f"warning: {tmp_path / '.skewless/run/mesh.json'} cannot be read" in done.stderr
+        assert document(tmp_path, "status")["healthy"] is True
+    finally:
+        spawned(tmp_path, "down")

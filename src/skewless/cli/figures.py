@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from skewless.telemetry.metrics import EVENTS, FRESHNESS, LATENCY, PIPELINE_SUCC
 
 _APART_S: Final = 0.5
 """Between the two looks that a rate is made of."""
-_TIMEOUT_S: Final = 5.0
+_TIMEOUT_S: Final = 1.0
 _SAMPLE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -30,17 +31,19 @@ class Sample:
     value: float
 
 
-def figures(data: Path) -> dict[str, Any]:
+def figures(data: Path, services: Collection[str]) -> dict[str, Any]:
     """Of the mesh in this directory.
 
+    services: those to ask.
     freshness: per project and view, seconds from the append of a record until it was readable, since the service
         started. serving: per call, its rate now and its latency since the service started, in ms. events_per_s: events
         taken into the event logs now. success: per pipeline, the share of its runs that went well.
     What is not known is null.
     """
-    before, began = _scrape(data), time.monotonic()
-    time.sleep(_APART_S)
-    after, seconds = _scrape(data), time.monotonic() - began
+    before, began = _scrape(data, services), time.monotonic()
+    if before:
+        time.sleep(_APART_S)
+    after, seconds = _scrape(data, services), time.monotonic() - began
 
     def rate(name: str, **labels: str) -> float | None:
         if not _of(after, name):
@@ -84,21 +87,28 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1e3
 
 
-def _scrape(data: Path) -> list[Sample]:
-    """All samples of all services that answer; a service that does not is seen by its health."""
-    files = sorted((data / "run").glob("*.metrics"))
-    with ThreadPoolExecutor(len(files) or 1) as pool:
-        return [sample for samples in pool.map(_read, files) for sample in samples]
-
-
-def _read(file: Path) -> list[Sample]:
+def metrics_address(data: Path, service: str) -> str | None:
+    """``host:port`` of a service's Prometheus endpoint; None if it has not told one."""
     try:
-        address = file.read_text(encoding="utf-8").strip()
+        return (data / "run" / f"{service}.metrics").read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _scrape(data: Path, services: Collection[str]) -> list[Sample]:
+    """All samples of these services, as far as they answer."""
+    addresses = [address for service in services if (address := metrics_address(data, service)) is not None]
+    with ThreadPoolExecutor(len(addresses) or 1) as pool:
+        return [sample for samples in pool.map(_read, addresses) for sample in samples]
+
+
+def _read(address: str) -> list[Sample]:
+    """None of an endpoint that does not answer, or of another program that has the port by now."""
+    try:
         with urllib.request.urlopen(f"http://{address}/metrics", timeout=_TIMEOUT_S) as answer:
-            text = answer.read().decode()
-    except OSError:
+            return list(parse(answer.read().decode()))
+    except (OSError, http.client.HTTPException, ValueError):
         return []
-    return list(parse(text))
 
 
 def parse(text: str) -> Iterator[Sample]:

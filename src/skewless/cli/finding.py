@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from skewless.cli.answer import CliError, Exit
 from skewless.cli.repository import Repository
+from skewless.errors import SkewlessError
 from skewless.local.mesh import SERVICES
 from skewless.local.ports import LocalError
 from skewless.local.state import MeshState, holder
@@ -19,12 +22,17 @@ ADDRESS: Final = "SKEWLESS_ADDRESS"
 _FORM: Final = "registry=HOST:PORT,online=HOST:PORT,..."
 
 
+def given_address() -> str:
+    """What ``SKEWLESS_ADDRESS`` says; empty if it is not set, or to nothing."""
+    return os.environ.get(ADDRESS, "").strip()
+
+
 def addresses(data: Path) -> dict[str, str]:
     """The address of each service: of ``SKEWLESS_ADDRESS``, else of the mesh in the data directory.
 
     Raises CliError when neither leads to a mesh.
     """
-    if text := os.environ.get(ADDRESS, "").strip():
+    if text := given_address():
         return _parse(text)
     state = running(data)
     if state is None:
@@ -74,6 +82,19 @@ def open_store(data: Path, project: str, *needs: str) -> Store:
         stream_agg=found.get("stream_agg"),
         validator=found.get("validator"),
     )
+
+
+@contextlib.contextmanager
+def project_store(data: Path, project: str | None, *needs: str) -> Iterator[Store]:
+    """A client of the project that is meant. What is not known there is told with the project's name."""
+    name = project_name(project)
+    with open_store(data, name, *needs) as store:
+        try:
+            yield store
+        except SkewlessError as error:
+            if error.reason.value.startswith("UNKNOWN_"):
+                error.add_note(f"in project {name!r}")
+            raise
 
 
 def project_name(given: str | None) -> str:

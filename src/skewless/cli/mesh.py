@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -19,15 +20,18 @@ from skewless.cli.answer import Answer, CliError, Exit, table
 from skewless.cli.progress import bar
 from skewless.cli.repository import Repository
 from skewless.errors import SkewlessError
-from skewless.local.mesh import SERVICES
+from skewless.local.answering import broker_answers, store_answers
+from skewless.local.mesh import BROKER, SERVICES, STORE
 from skewless.local.ports import LocalError
-from skewless.local.state import MeshState, cannot_write, holder, prepare
-from skewless.local.supervisor import DEFAULT_PORTS, Order, supervise
+from skewless.local.state import HeldError, MeshState, cannot_write, holder, prepare
+from skewless.local.supervisor import DEFAULT_PORTS, Order, equal_ports, supervise
 
 if TYPE_CHECKING:
     from skewless.client import Store
 
+SUPERVISOR: Final = "skewless.local.supervisor"
 _POLL_S: Final = 0.05
+_ANSWERS: Final[Mapping[str, Callable[[str], bool]]] = {STORE: store_answers, BROKER: broker_answers}
 _PARTS: Final = len(DEFAULT_PORTS)
 _TAKEN: Final = "; e.g. skewless up --port {part}=NUMBER (0: any free one); the next start remembers it"
 _STREAM: Final = ("project", "log", "end", "visible", "logged", "lag")
@@ -42,10 +46,11 @@ def ports_of(texts: Iterable[str]) -> dict[str, int]:
         name, _, port = text.partition("=")
         if name not in DEFAULT_PORTS:
             faults.append(f"{name!r} is no part; there are {', '.join(DEFAULT_PORTS)}")
-        elif not port.isdecimal() or int(port) >= 1 << 16:
+        elif not (port.isascii() and port.isdecimal()) or int(port) >= 1 << 16:
             faults.append(f"{text!r} is not NAME=PORT, with a port of 0 to 65535")
         else:
             found[name] = int(port)
+    faults += equal_ports(found)
     if faults:
         raise CliError(f"--port: {'; '.join(faults)}")
     return found
@@ -61,20 +66,26 @@ def order(data: Path, sources: Path | None, ports: Iterable[str]) -> Order:
     asked = Order(data, sources.resolve(), ports_of(ports))
     try:
         pid = holder(data)
-        state = MeshState.read(data)
-    except LocalError as error:
-        raise CliError(str(error), Exit.NOT_STARTED) from error
     except OSError as error:
         raise CliError(cannot_write(error, data), Exit.NOT_STARTED) from error
+    try:
+        state = MeshState.read(data)
+    except LocalError as error:  # only the ports of the last start are lost
+        state = None
+        sys.stderr.write(f"skewless: warning: {error}; the ports are the default ones\n")
     if pid is not None:
-        ready = state if state is not None and state.pid == pid else None
-        where = ", ".join(f"{name} at {address}" for name, address in ready.addresses.items()) if ready else "not ready"
-        raise CliError(
-            f"a mesh runs already in {data}: process {pid}, {where}; stop it with `skewless down --data {data}`",
-            Exit.RUNS_ALREADY,
-            {"pid": pid, "data": str(data), "addresses": ready.addresses if ready else {}},
-        )
+        raise _runs_already(data, pid, state)
     return asked
+
+
+def _runs_already(data: Path, pid: int, state: MeshState | None) -> CliError:
+    ready = state if state is not None and state.pid == pid else None
+    where = ", ".join(f"{name} at {address}" for name, address in ready.addresses.items()) if ready else "not ready"
+    return CliError(
+        f"a mesh runs already in {data}: process {pid}, {where}; stop it with `skewless down --data {data}`",
+        Exit.RUNS_ALREADY,
+        {"pid": pid, "data": str(data), "addresses": ready.addresses if ready else {}},
+    )
 
 
 def up(asked: Order, *, quiet: bool) -> Answer:
@@ -89,7 +100,7 @@ def up(asked: Order, *, quiet: bool) -> Answer:
         raise CliError(cannot_write(error, asked.data), Exit.NOT_STARTED) from error
     with log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "skewless.local.supervisor", asked.to_json()],
+            [sys.executable, "-m", SUPERVISOR, asked.to_json()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -128,7 +139,8 @@ def up_here(asked: Order, ready: Callable[[Answer], None]) -> Answer:
     try:
         supervise(asked, report)
     except LocalError as error:
-        raise _not_started({"failed": str(error), "taken": getattr(error, "name", "")}) from error
+        news = {"failed": str(error), "taken": getattr(error, "name", ""), "held": isinstance(error, HeldError)}
+        raise _not_started(news) from error
     return Answer({"stopped": True}, "stopped")
 
 
@@ -144,7 +156,7 @@ def _follow(news: IO[bytes], show: Callable[[int, int], None]) -> dict[str, Any]
 
 def _not_started(news: Mapping[str, Any]) -> CliError:
     hint = _TAKEN.format(part=news["taken"]) if news.get("taken") else ""
-    return CliError(f"{news['failed']}{hint}", Exit.NOT_STARTED)
+    return CliError(f"{news['failed']}{hint}", Exit.RUNS_ALREADY if news.get("held") else Exit.NOT_STARTED)
 
 
 def _up(asked: Order, ready: Mapping[str, Any], seconds: float) -> Answer:
@@ -163,15 +175,22 @@ def down(data: Path, timeout_s: float) -> Answer:
     """Stops the mesh in order and waits for its end; data stay."""
     try:
         pid = holder(data)
-        state = MeshState.read(data)
-    except (LocalError, OSError) as error:
+    except OSError as error:
         raise CliError(str(error)) from error
     if pid is None:
         return Answer({"stopped": False, "data": str(data)}, f"no mesh runs in {data}")
-    if state is not None and state.pid != pid and not _is_supervisor(pid):
-        raise CliError(f"process {pid} holds {data} and is no supervisor; end that program", Exit.NOT_GOOD)
+    try:
+        state = MeshState.read(data)
+    except LocalError:  # the process itself then says whether it is one of `up`
+        state = None
+    if (state is None or state.pid != pid) and not _is_supervisor(pid):
+        raise CliError(
+            f"process {pid} holds {data} and was not started by `skewless up`, so it is left alone; "
+            "end that program itself",
+            Exit.NOT_GOOD,
+        )
     began = time.monotonic()
-    os.kill(pid, signal.SIGTERM)
+    _ask_to_stop(pid, data)
     while holder(data) is not None or _lives(pid):
         if time.monotonic() - began > timeout_s:
             raise CliError(
@@ -195,32 +214,64 @@ def _lives(pid: int) -> bool:
         return False
 
 
+def _ask_to_stop(pid: int, data: Path) -> None:
+    """Raises CliError if the process cannot be told; one that has just ended needs no telling."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise CliError(
+            f"process {pid} holds {data} and belongs to another user; stop it as that user", Exit.NOT_GOOD
+        ) from error
+    except ProcessLookupError as error:
+        if holder(data) is not None:
+            raise CliError(
+                f"process {pid} holds {data} and cannot be seen from here, as from another container; "
+                "stop it where it was started",
+                Exit.NOT_GOOD,
+            ) from error
+
+
 def _is_supervisor(pid: int) -> bool:
     """Whether a process that is not ready yet is one of `up`, in the background or in the foreground."""
     try:
-        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
+        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return False
-    return b"skewless.local.supervisor" in words or b"--foreground" in words
+    if _runs(words, SUPERVISOR):
+        return True
+    command = _runs(words, "skewless.cli") or any(Path(word).name == "skewless" for word in words[:2])
+    return command and "up" in words and "--foreground" in words
+
+
+def _runs(words: Sequence[str], module: str) -> bool:
+    """Whether a command line is that of an interpreter with ``-m module``."""
+    return ("-m", module) in pairwise(words)
 
 
 def status(data: Path, store: Store, state: MeshState | None, addresses: Mapping[str, str]) -> Answer:
     """Each part and whether it answers, and how far the streams are."""
-    from skewless.local.health import SERVING, health  # noqa: PLC0415 (gRPC is imported when it is needed)
+    from skewless.local.health import SERVING, UNREACHABLE, health  # noqa: PLC0415 (gRPC, when it is needed)
 
-    services = [name for name in SERVICES if name in addresses]
-    with ThreadPoolExecutor(len(services) or 1) as pool:
-        answers = dict(zip(services, pool.map(lambda name: health(addresses[name]), services), strict=True))
+    def ask(name: str) -> str:
+        if name not in _ANSWERS:
+            return health(addresses[name])
+        if state is not None and state.parts[name].pid is None:
+            return "DOWN"
+        return "RUNNING" if _ANSWERS[name](addresses[name]) else UNREACHABLE
+
+    with ThreadPoolExecutor(len(addresses) or 1) as pool:
+        answers = dict(zip(addresses, pool.map(ask, addresses), strict=True))
+    serving = [name for name in SERVICES if answers.get(name) == SERVING]
     parts = []
     for name, address in addresses.items():
         part = state.parts[name] if state is not None else None
-        alive = part is None or part.pid is not None
         parts.append(
             {
                 "part": name,
                 "address": address,
+                "metrics": figures.metrics_address(data, name) if part else None,
                 "pid": part.pid if part else None,
-                "health": answers.get(name, "RUNNING" if alive else "DOWN"),
+                "health": answers[name],
                 "restarts": part.restarts if part else None,
                 "last_exit": part.last_exit if part else "",
             }
@@ -241,7 +292,7 @@ def status(data: Path, store: Store, state: MeshState | None, addresses: Mapping
         "disk": disk,
         "parts": parts,
         **found,
-        "figures": figures.figures(data) if state is not None else None,
+        "figures": figures.figures(data, serving) if state is not None else None,
         "fault": fault,
     }
     return Answer(document, _status_text(document), Exit.OK if healthy else Exit.NOT_GOOD)
@@ -313,4 +364,4 @@ def _status_text(document: Mapping[str, Any]) -> str:
 def find(data: Path) -> tuple[MeshState | None, dict[str, str]]:
     """The mesh to report on: addresses by part, and its state if it is one of this machine. Raises CliError."""
     found = finding.addresses(data)
-    return (None if finding.ADDRESS in os.environ else finding.running(data)), found
+    return (None if finding.given_address() else finding.running(data)), found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from skewless.local import state
+from skewless.local.answering import store_answers
 from skewless.local.ports import LOOPBACK, LocalError, free_port, refuse_taken
 from skewless.local.process import Part, PartProcess, wait_until_ready
 
@@ -20,6 +20,10 @@ BROKER: Final = "broker"
 SERVICES: Final = ("registry", "stream_agg", "online", "offline", "validator")
 _INFRASTRUCTURE: Final = (STORE, BROKER)
 _BROKER_PROGRAM: Final = "skewless-broker"
+PASSED_ON: Final = frozenset(
+    f"SKEWLESS_{name}" for name in ("OTLP_ENDPOINT", "SPANS_FILE", "TRACE_RATIO", "LOG_LEVEL", "LOG_FORMAT")
+)
+"""The settings that parts take from the environment of whoever starts them: what they tell, not what they do."""
 
 
 class LocalMesh:
@@ -104,6 +108,8 @@ class LocalMesh:
             raise LocalError(state.cannot_write(error, self.data_dir)) from error
         try:
             state.prepare(self.data_dir)
+            for stale in (self.data_dir / "run").glob("*.metrics"):
+                stale.unlink(missing_ok=True)
             self._ports = {name: self._ports.get(name) or free_port() for name in self._names}
             for name, port in self._ports.items():
                 refuse_taken(name, port)
@@ -177,8 +183,10 @@ class LocalMesh:
         return self._parts[name]
 
     def _environ(self) -> dict[str, str]:
-        """What every part gets: this process's environment without its own Skewless settings."""
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SKEWLESS_")}
+        """What every part gets: this process's environment, of Skewless settings only those of telemetry."""
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("SKEWLESS_") or key in PASSED_ON
+        }
         return {**inherited, "PYTHONUNBUFFERED": "1"}
 
     def metrics_address(self, name: str) -> str | None:
@@ -249,13 +257,8 @@ def _written(path: Path) -> str | None:
 
 
 def _store_ready(port: int) -> str | None:
-    """A store that loads its file accepts connections already; only PONG means ready."""
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return f"{LOOPBACK}:{port}" if connection.recv(7) == b"+PONG\r\n" else None
-    except OSError:
-        return None
+    address = f"{LOOPBACK}:{port}"
+    return address if store_answers(address) else None
 
 
 def store_program() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,29 @@ _STATE: Final = Path("run") / "mesh.json"
 _PROBE_BYTES: Final = 4 << 20
 _LOCK_TRIES: Final = 20
 _LOCK_PAUSE_S: Final = 0.02
+_SETTLED: Final = "give another directory"
+_REMEDIES: Final = {
+    errno.ENOSPC: "make room there (`df {data}`), or " + _SETTLED,
+    errno.EDQUOT: "make room there (`quota`), or " + _SETTLED,
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`), or " + _SETTLED,
+    errno.EACCES: "see to its permissions, or " + _SETTLED,
+    errno.EPERM: "see to its permissions, or " + _SETTLED,
+    errno.EROFS: _SETTLED,
+    errno.ENOTDIR: "a file stands where a directory is to be; remove it, or " + _SETTLED,
+    errno.EEXIST: "a file stands where a directory is to be; remove it, or " + _SETTLED,
+    errno.EISDIR: "a directory stands where a file is to be; remove it, or " + _SETTLED,
+    errno.EMFILE: "raise the limit on open files (`ulimit -n`)",
+}
+"""By the number of the error; of another one only the general words are known."""
+
+
+class HeldError(LocalError):
+    """Another process holds the directory."""
+
+    def __init__(self, data_dir: Path, pid: int | None) -> None:
+        self.pid = pid
+        by = "another process" if pid is None else f"process {pid}"
+        super().__init__(f"{data_dir} is in use by {by}; stop that mesh or give another directory")
 
 
 @dataclass(frozen=True)
@@ -35,6 +59,14 @@ class PartState:
     """How often it was started again after it had ended by itself."""
     last_exit: str = ""
     """How it ended the last time; empty if it never did."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an address that is none, TypeError for a process id that is no number."""
+        host, _, port = str(self.address).rpartition(":")
+        if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 1 << 16):
+            raise ValueError(f"{self.address!r} is no HOST:PORT")
+        if not isinstance(self.pid, int | None):
+            raise TypeError(f"{self.pid!r} is no process id")
 
 
 @dataclass(frozen=True)
@@ -71,16 +103,14 @@ class MeshState:
         """Appears at once, whole."""
         path = data_dir / _STATE
         document: dict[str, Any] = dataclasses.asdict(self)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        _write_whole(path, json.dumps(document, indent=2) + "\n")
 
 
 def own(data_dir: Path) -> int:
     """Makes this process the holder of a directory and gives the descriptor of the lock; closing it lets go.
 
     Two stores in one directory would destroy its files. The lock goes with this process, however it ends.
-    Raises LocalError if another process holds it.
+    Raises HeldError if another process holds it.
     """
     lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     for _ in range(_LOCK_TRIES):  # who asks for the holder has the lock for a moment
@@ -94,7 +124,7 @@ def own(data_dir: Path) -> int:
         return lock
     named = os.read(lock, 32).decode(errors="replace").strip()
     os.close(lock)
-    raise LocalError(f"{data_dir} is in use by process {named}; stop that mesh or give another directory")
+    raise HeldError(data_dir, int(named) if named.isdecimal() else None)
 
 
 def holder(data_dir: Path) -> int | None:
@@ -124,7 +154,7 @@ def prepare(data_dir: Path) -> None:
         _probe(data_dir / "run" / ".probe")
         found = data_format(data_dir)
         if found is None:
-            (data_dir / _FORMAT).write_text(f"{DATA_FORMAT}\n", encoding="utf-8")
+            _write_whole(data_dir / _FORMAT, f"{DATA_FORMAT}\n")
     except OSError as error:
         raise LocalError(cannot_write(error, data_dir)) from error
     if found not in {None, DATA_FORMAT}:
@@ -137,8 +167,10 @@ def prepare(data_dir: Path) -> None:
 def data_format(data_dir: Path) -> int | None:
     """The format of what a directory keeps; None if nothing is kept there yet. An unknown one is -1."""
     try:
-        text = (data_dir / _FORMAT).read_text(encoding="utf-8").strip()
+        text = (data_dir / _FORMAT).read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
+        return None
+    if not text:  # cut off while it was first written
         return None
     return int(text) if text.isdecimal() else -1
 
@@ -146,10 +178,24 @@ def data_format(data_dir: Path) -> int | None:
 def cannot_write(error: OSError, data_dir: Path) -> str:
     """The message for a directory that does not take what must be written."""
     place = error.filename or data_dir
-    return (
-        f"{place} cannot be written: {error.strerror or error}; make room there (`df {data_dir}`, `ulimit -f`), "
-        "see to its permissions, or give another directory"
-    )
+    remedy = _REMEDIES.get(error.errno or 0, "see to its room and permissions, or " + _SETTLED)
+    return f"{place} cannot be written: {error.strerror or error}; {remedy.format(data=data_dir)}"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file is the old one or the new one, also after a power cut. Raises OSError naming it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("w", encoding="utf-8") as sink:
+            sink.write(text)
+            sink.flush()
+            os.fsync(sink.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _probe(path: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 from skewless.local.health import wait_until_serving
 from skewless.local.mesh import BROKER, SERVICES, STORE, LocalMesh
 from skewless.local.ports import LocalError, PortTakenError
-from skewless.local.state import MeshState, PartState, cannot_write
+from skewless.local.state import HeldError, MeshState, PartState, cannot_write
 
 log = logging.getLogger("skewless.supervisor")
 
@@ -70,10 +70,28 @@ class Order:
 
 
 def planned_ports(data: Path, given: Mapping[str, int]) -> dict[str, int]:
-    """The port of each part at the next start. Raises LocalError if ``run/mesh.json`` cannot be read."""
-    last = MeshState.read(data)
+    """The port of each part at the next start; a ``run/mesh.json`` that cannot be read counts as none, with a warning.
+
+    Raises LocalError if two parts would have one port.
+    """
+    try:
+        last = MeshState.read(data)
+    except LocalError as error:
+        log.warning("%s; the ports are the default ones", error)
+        last = None
     before = {name: int(address.rpartition(":")[2]) for name, address in last.addresses.items()} if last else {}
-    return {**DEFAULT_PORTS, **before, **given}
+    ports = {**DEFAULT_PORTS, **{name: port for name, port in before.items() if name in DEFAULT_PORTS}, **given}
+    if faults := equal_ports(ports):
+        raise LocalError(f"{'; '.join(faults)}; give one of them another, e.g. --port {STORE}=0")
+    return ports
+
+
+def equal_ports(ports: Mapping[str, int]) -> list[str]:
+    """What is wrong with parts that have the same port; 0 is a free one for each."""
+    by_port: dict[int, list[str]] = {}
+    for name, port in ports.items():
+        by_port.setdefault(port, []).append(name)
+    return [f"{' and '.join(names)} cannot both have port {p}" for p, names in by_port.items() if p and len(names) > 1]
 
 
 class Supervisor:
@@ -180,7 +198,7 @@ def main() -> int:
     except LocalError as error:
         log.error("%s", error)  # noqa: TRY400 (likewise)
         part = error.name if isinstance(error, PortTakenError) else ""
-        report({"failed": str(error), "taken": part})
+        report({"failed": str(error), "taken": part, "held": isinstance(error, HeldError)})
         return 1
     return 0
 
