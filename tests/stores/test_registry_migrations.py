@@ -191,13 +191,13 @@ def test_the_command_migrates_what_never_refuses_to_serve(
 
 
 def test_bad_settings_of_the_command_are_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SKEWLESS_DATABASE_URL", "oracle://me:hush@h/d")
     monkeypatch.setenv("SKEWLESS_MIGRATE", "perhaps")
     assert main(["migrate"]) == 2
-    told = capsys.readouterr().err
+    told = caplog.text
     assert "SKEWLESS_DATABASE_URL: expected" in told
     assert "hush" not in told
     assert main([]) == 2
-    assert "SKEWLESS_MIGRATE: must be auto or never, got 'perhaps'" in capsys.readouterr().err
+    assert "SKEWLESS_MIGRATE: must be auto or never, got 'perhaps'" in caplog.text

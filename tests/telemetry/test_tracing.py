@@ -45,6 +45,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     provider = TracerProvider(sampler=by_links(0.0), resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(spans._Switch, "off", False)  # a service that another test ran in this process left it so
     token = context.attach(Context())
     yield exporter
     context.detach(token)
