@@ -191,7 +191,7 @@ def test_the_command_migrates_what_never_refuses_to_serve(
 
 
 def test_bad_settings_of_the_command_are_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SKEWLESS_DATABASE_URL", "oracle://me:hush@h/d")
     monkeypatch.setenv("SKEWLESS_MIGRATE", "perhaps")
@@ -200,4 +200,4 @@ def test_bad_settings_of_the_command_are_told(
     assert "SKEWLESS_DATABASE_URL: expected" in told
     assert "hush" not in told
     assert main([]) == 2
-    assert "SKEWLESS_MIGRATE: must be auto or never, got 'perhaps'" in caplog.text
+    assert "SKEWLESS_MIGRATE: must be auto or never, got 'perhaps'" in capsys.readouterr().err  # before there is a log
