@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import json
 import os
 import re
@@ -134,6 +135,10 @@ def test_what_is_served_is_shown_with_status_and_age(shop: Path) -> None:
         (["get", "fraud", "-e", "user=u7"], "--entity user: fraud@1.0.0 takes user_id (string)"),
         (["get", "fraud", "-e", "user_id=u7", "-r", "amount=much"], "--request amount: expected float64"),
         (["get", "--feature", "spending@1.0.0:m"], "known: spending@1.0.0:n_1h"),
+        (["get", "--feature", "spending:n_1h"], "known: spending@1.0.0:n_1h, "),
+        (["get", "--feature", "n_1h"], "known: ratio@1.0.0:ratio, spending@1.0.0:n_1h, "),
+        (["get", "fraud", "--project", "other"], "none is known; in project 'other'"),
+        (["deadletter", "replay", "payments", "--at", f"1/0/{10**30}"], "offset"),
         (["get"], "give a feature service, or features with --feature"),
         (["materialize", "spending"], "no batch view 'spending'"),
         (["materialize", "spending@1.0.0"], "not a latest view over a batch source"),
@@ -210,6 +215,28 @@ def test_definitions_and_registry_are_compared_either_way(shop: Path, tmp_path: 
     assert "give it the version 2.0.0" in skewless(tmp_path, "plan", *data, code=1).stdout
     refused = skewless(tmp_path, "apply", "--yes", "--json", *data, code=2)
     assert json.loads(refused.stderr)["error"]["reason"] == "MEANING_CHANGED"
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_apply_asks_if_something_changes(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ("--data", str(shop / ".skewless"))
+    shutil.copy(shop / "skewless.toml", tmp_path)
+    shutil.copy(shop / "features.py", tmp_path)
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    assert "Apply?" not in skewless(tmp_path, "apply", *data).stdout
+    code = (shop / "features.py").read_text().replace('sk.FeatureService("fraud"', 'sk.FeatureService("later"')
+    (tmp_path / "features.py").write_text(code)
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    refused = skewless(tmp_path, "apply", *data, code=1).stdout
+    assert "would be added" in refused
+    assert "not applied\n" in refused
+    assert [change["ref"] for change in document(tmp_path, "diff", *data, code=1)["changes"]] == ["later@1.0.0"]
 
 
 @pytest.mark.parametrize("name", ["store", "broker"])

@@ -13,7 +13,7 @@ from skewless.cli.answer import Answer, CliError, table
 if TYPE_CHECKING:
     from skewless.client import Store
 
-_POSITION = re.compile(r"(\d{1,18})/(\d{1,9})/(\d{1,18})")
+_POSITION = re.compile(r"([0-9]{1,40})/([0-9]{1,40})/([0-9]{1,40})")
 _SHOWN = 60
 
 
@@ -40,7 +40,7 @@ def listed(store: Store, source: str, reason: str | None, limit: int) -> Answer:
         [name.replace("_", " ") for name in names], [[_cell(letter[name]) for name in names] for letter in found]
     )
     if more:
-        text += f"\nand more; --limit {10 * limit} shows them"
+        text += "\nand more; a larger --limit shows them"
     return Answer({"source": source, "letters": found, "more": more}, text)
 
 

@@ -74,6 +74,10 @@ def train(
     """A training set: the frame with the service's features, as a Parquet file."""
     if not frame.is_file():
         raise CliError(f"there is no file {frame}")
+    if out.suffix.lower() != ".parquet":
+        raise CliError(f"--out {out} is to be a .parquet file")
+    if out.resolve() == frame.resolve() or (out.exists() and out.samefile(frame)):
+        raise CliError(f"--out {out} is the frame itself; give another file")
     if not out.parent.is_dir():
         raise CliError(f"there is no directory {out.parent} for {out.name}")
     catalog = Catalog(store.list_definitions())

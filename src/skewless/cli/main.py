@@ -186,9 +186,10 @@ def apply(
     found = repository.Repository.open(directory)
     with finding.open_store(data.resolve(), found.project, "registry") as store:
         prepared = repository.prepare(found, store)
-        if not (yes or as_json) and sys.stdin.isatty():
+        if not (yes or as_json) and repository.applicable(prepared[1]) and sys.stdin.isatty():
             typer.echo(repository.summary(prepared[1]))
-            typer.confirm("Apply?", abort=True)
+            if not typer.confirm("Apply?"):
+                _finish(Answer({}, "not applied", Exit.NOT_GOOD), as_json=False)
         _finish(repository.apply(found, store, prepared, reason), as_json=as_json)
 
 
@@ -216,7 +217,7 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Get a feature vector, as a model gets it."""
-    with finding.open_store(data.resolve(), finding.project_name(project), "registry", "online") as store:
+    with finding.project_store(data.resolve(), project, "registry", "online") as store:
         _finish(serving.get(store, service, features=feature, entities=entity, request=request, at=at), as_json=as_json)
 
 
@@ -230,7 +231,7 @@ def materialize(
     as_json: Json = False,
 ) -> None:
     """Bring a batch view up to date and online."""
-    with finding.open_store(data.resolve(), finding.project_name(project), "registry", "offline") as store:
+    with finding.project_store(data.resolve(), project, "registry", "offline") as store:
         _finish(history.materialize(store, view, as_of, quiet=as_json), as_json=as_json)
 
 
@@ -251,7 +252,7 @@ def train(
 
     The rows of a frame, with the features as they were at each row's time.
     """
-    with finding.open_store(data.resolve(), finding.project_name(project), "registry", "offline") as store:
+    with finding.project_store(data.resolve(), project, "registry", "offline") as store:
         answer = history.train(
             store, service, frame, out,
             as_served=as_served, with_statuses=with_statuses, time_column=time_column, quiet=as_json,
@@ -273,7 +274,7 @@ def replay(
 
     Bit by bit; exit code 1 if any differs.
     """
-    with finding.open_store(data.resolve(), finding.project_name(project), "offline") as store:
+    with finding.project_store(data.resolve(), project, "offline") as store:
         _finish(history.replay(store, request_id, since, until, quiet=as_json), as_json=as_json)
 
 
@@ -289,7 +290,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say what one served value was made of."""
-    with finding.open_store(data.resolve(), finding.project_name(project), "offline") as store:
+    with finding.project_store(data.resolve(), project, "offline") as store:
         _finish(history.explain(store, request_id, feature, row, max_events), as_json=as_json)
 
 
@@ -301,13 +302,13 @@ def list_letters(
     *,
     source: Source,
     reason: Annotated[str | None, typer.Option("--reason", help="Only those of this reason.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")] = 100,
     project: Project = None,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """List the refused records of a source, oldest first."""
-    with finding.open_store(data.resolve(), finding.project_name(project), "stream_agg") as store:
+    with finding.project_store(data.resolve(), project, "stream_agg") as store:
         _finish(deadletters.listed(store, source, reason, limit), as_json=as_json)
 
 
@@ -325,7 +326,7 @@ def replay_letters(
 
     As new events, each letter once, unless the service dies meanwhile; a record that is refused again is a new letter.
     """
-    with finding.open_store(data.resolve(), finding.project_name(project), "stream_agg") as store:
+    with finding.project_store(data.resolve(), project, "stream_agg") as store:
         _finish(deadletters.replayed(store, source, at, reason), as_json=as_json)
 
 
@@ -374,7 +375,7 @@ def _told(error: Exception) -> tuple[str, Exit, dict[str, Any]]:
         "retry": error.retry,
         "violations": [{"path": v.path, "message": v.message, "reason": v.reason} for v in error.violations],
     }
-    return str(error), code, document
+    return "; ".join([str(error), *getattr(error, "__notes__", [])]), code, document
 
 
 def _failed(message: str, code: Exit, document: dict[str, Any], *, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import tomllib
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FILE: Final = "skewless.toml"
 _KNOWN: Final = {"project", "definitions", "sources"}
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _TOML: Final = """\
 # Which project this directory defines; `skewless plan` and `skewless apply` read it.
@@ -72,6 +74,9 @@ class Repository:
         faults += [f"{name} must be a text" for name in sorted(_KNOWN) if not isinstance(values.get(name), str)]
         if isinstance(values.get("project"), str) and not _NAME.fullmatch(values["project"]):
             faults.append(f"project must match {_NAME.pattern}, got {values['project']!r}")
+        named = values["definitions"]
+        if isinstance(named, str) and not named.endswith(".py") and not _MODULE.fullmatch(named):
+            faults.append(f"definitions must be a .py file or a module such as shop.features, got {named!r}")
         if faults:
             raise CliError(f"{path}: {'; '.join(faults)}; it has {', '.join(sorted(_KNOWN))}")
         return cls(directory, values["project"], values["definitions"], (directory / values["sources"]).resolve())
@@ -85,7 +90,10 @@ class Repository:
         return found
 
     def load(self) -> Project:
-        """The definitions. Raises CliError for what is wrong in the file, and InvalidDefinitionError."""
+        """The definitions; what they print goes to stderr.
+
+        Raises CliError for what is wrong in the file, and InvalidDefinitionError.
+        """
         from skewless.definitions.loading import load  # noqa: PLC0415 (pulls the kernel in)
 
         target: str | Path = self.definitions
@@ -95,7 +103,13 @@ class Repository:
                 raise CliError(f"{self.directory / FILE} names the definitions {target}, which is no file")
         sys.path.insert(0, str(self.directory.resolve()))  # files beside it can be imported
         try:
-            project = load(target)
+            with contextlib.redirect_stdout(sys.stderr):
+                project = load(target)
+        except SystemExit as error:
+            where = _in_own_code(error, self.directory) or self.definitions
+            raise CliError(
+                f"{where}: SystemExit: {error}; definitions must not end the program, take the exit out"
+            ) from error
         except Exception as error:
             if where := _in_own_code(error, self.directory):
                 raise CliError(f"{where}: {type(error).__name__}: {error}") from error
@@ -119,7 +133,8 @@ def _in_own_code(error: BaseException, directory: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}"
     root = directory.resolve()
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().is_relative_to(root)]
+    files = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    frames = [f for f in files if Path(f.filename).resolve().is_relative_to(root)]
     own = [f for f in frames if ".venv" not in Path(f.filename).parts and "site-packages" not in Path(f.filename).parts]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
@@ -153,6 +168,11 @@ def prepare(repository: Repository, store: Store) -> tuple[Project, Plan]:
     """The definitions, and what applying them would change."""
     project = repository.load()
     return project, store.plan(project)
+
+
+def applicable(found: Plan) -> bool:
+    """Whether applying would change something, and would not be refused."""
+    return not found.refused and any(change.kind != "unchanged" for change in found.changes)
 
 
 def summary(found: Plan) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skewless.cli.answer import CliError
 from skewless.definitions.meanings import FeatureService, OnDemandView
-from skewless.errors import SkewlessError
+from skewless.errors import SkewlessError, UnknownFeatureError
 from skewless.types import ValueType, check_cell, from_micros, to_micros
 
 if TYPE_CHECKING:
@@ -40,8 +41,13 @@ def instant(text: str | None, option: str) -> dt.datetime | None:
     except ValueError:
         raise CliError(f"{option} takes a time such as 2026-01-31T12:00:00Z, or now; got {text!r}") from None
     if found.tzinfo is None:
+        if not re.search(r"[T ]", text):
+            raise CliError(f"{option} {text} has no time of day and no zone; say e.g. {text}T00:00:00Z")
         raise CliError(f"{option} {text} has no zone; add one, e.g. {text}Z or {text}+01:00")
-    return found
+    try:
+        return found.astimezone(dt.UTC)
+    except OverflowError:
+        raise CliError(f"{option} {text} is outside the years 1 to 9999 of UTC") from None
 
 
 def typed(texts: Mapping[str, str], types: Mapping[str, ValueType], option: str, what: str) -> dict[str, Any]:
@@ -70,6 +76,8 @@ def _value(text: str, kind: ValueType, field: str) -> object:
     value: object = text
     if kind is not ValueType.STRING and text == "":
         return None
+    if kind in {ValueType.INT64, ValueType.FLOAT64} and "_" in text:  # Python's own spelling, nobody else's
+        return check_cell(text, kind, field=field)
     try:
         if kind is ValueType.INT64:
             value = int(text)
@@ -106,8 +114,20 @@ def inputs(catalog: Catalog, project: str, asked: FeatureService | Iterable[str]
             need(catalog.view_ref(project, pin.view_ref))
     else:
         for name in asked:
-            need(catalog.feature(project, name)[0])
+            need(_view_of(catalog, project, name))
     return keys, request
+
+
+def _view_of(catalog: Catalog, project: str, feature: str) -> View:
+    """Raises UnknownFeatureError with features as they are to be given: those of the view that is meant, else all."""
+    try:
+        return catalog.feature(project, feature)[0]
+    except UnknownFeatureError:
+        meant = re.split("[@:]", feature)[0]
+        views = catalog.views(project)
+        near = [view for view in views if view.name == meant] or views
+        known = [f"{view.ref}:{name}" for view in near for name in view.by_name]
+        raise UnknownFeatureError(name=feature, known=known) from None
 
 
 def plain(value: Any) -> Any:

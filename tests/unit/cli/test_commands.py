@@ -115,6 +115,7 @@ def test_the_commands_and_ports_are_documented() -> None:
         (["plan"], "no skewless.toml"),
         (["apply", "elsewhere"], "`skewless init elsewhere`"),
         (["deadletter", "list"], "Missing argument"),
+        (["deadletter", "list", "payments", "--limit", "9" * 30], "--limit"),
         (["init", "Ünder/9"], "is no name of a project"),
     ],
 )
@@ -188,6 +189,7 @@ def test_what_init_writes_is_about_ten_lines_and_loads(capsys: pytest.CaptureFix
     assert refused(capsys, "init", "shop")[0] == Exit.BAD_INPUT
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize(
     ("file", "words"),
     [
@@ -198,22 +200,26 @@ def test_what_init_writes_is_about_ten_lines_and_loads(capsys: pytest.CaptureFix
         ("project = ", "is no TOML"),
         ("project = 'shop'\ndefinitions = 'other.py'", "other.py, which is no file"),
         ("project = 'shop'\ndefinitions = 'no.such.module'", "No module named 'no'"),
+        ("project = 'shop'\ndefinitions = '../../etc/passwd'", "must be a .py file or a module such as"),
         ("project = 'store'", "defines the project 'shop'"),
     ],
 )
 def test_a_faulty_repository_is_told(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, file: str, words: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, file: str, words: str, inside: bool
 ) -> None:
     monkeypatch.setenv("SKEWLESS_ADDRESS", "registry=127.0.0.1:9")
     assert run("init", "shop") == Exit.OK
     capsys.readouterr()
     Path("shop/skewless.toml").write_text(file)
-    code, message = refused(capsys, "plan", "shop")
+    if inside:
+        monkeypatch.chdir("shop")
+    code, message = refused(capsys, "plan", *([] if inside else ["shop"]))
     assert code == Exit.BAD_INPUT
     assert words in message
-    assert "shop/skewless.toml" in message
+    assert "skewless.toml" in message
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -221,12 +227,13 @@ def test_a_faulty_repository_is_told(
         ("import skewless as sk\nuser = (\n", r"features.py:2: SyntaxError: '\(' was never closed"),
         ("import beside\n", r"beside.py:1: ZeroDivisionError: division by zero"),
         ("import nothing_of_that_name\n", r"features.py:1: ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit(3)\n", r"features.py:2: SystemExit: 3; definitions must not end the program"),
         ("x = 1\n", r"expected one project, found 0"),
         ("import skewless as sk\nproject = sk.Project('shop', sk.Entity('User'))\n", r"the name 'User' must match"),
     ],
 )
 def test_faulty_definitions_are_told_with_their_place(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, words: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: str, words: str, inside: bool
 ) -> None:
     monkeypatch.setenv("SKEWLESS_ADDRESS", "registry=127.0.0.1:9")
     monkeypatch.delitem(sys.modules, "beside", raising=False)
@@ -234,9 +241,38 @@ def test_faulty_definitions_are_told_with_their_place(
     capsys.readouterr()
     Path("shop/beside.py").write_text("1 / 0\n")
     Path("shop/features.py").write_text(code)
-    found, message = refused(capsys, "plan", "shop")
+    if inside:
+        monkeypatch.chdir("shop")
+    found, message = refused(capsys, "plan", *([] if inside else ["shop"]))
     assert found == Exit.BAD_INPUT
     assert re.search(words, message)
+
+
+def test_what_definitions_print_is_not_in_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("init", "shop") == Exit.OK
+    capsys.readouterr()
+    with Path("shop/features.py").open("a") as file:
+        file.write("print('loud')\n")
+    assert Repository.open(Path("shop")).load().name == "shop"
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "loud\n")
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [("frame.csv", "is to be a .parquet file"), ("frame.parquet", "is the frame itself"),
+     ("link.parquet", "is the frame itself"), ("nowhere/t.parquet", "no directory")],
+)  # fmt: skip
+def test_a_training_set_does_not_go_over_its_frame(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: str, words: str
+) -> None:
+    monkeypatch.setenv("SKEWLESS_ADDRESS", "registry=127.0.0.1:9,offline=127.0.0.1:9")
+    Path("frame.parquet").write_bytes(b"kept")
+    Path("link.parquet").hardlink_to("frame.parquet")
+    code, message = refused(capsys, "train", "fraud", "frame.parquet", "--out", out, "--project", "shop")
+    assert code == Exit.BAD_INPUT
+    assert words in message
+    assert Path("frame.parquet").read_bytes() == b"kept"
 
 
 def test_doctor_finds_all_that_a_set_up_machine_has(capsys: pytest.CaptureFixture[str]) -> None:

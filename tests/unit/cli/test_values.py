@@ -37,6 +37,8 @@ def test_an_empty_text_is_null_but_for_strings() -> None:
     ("name", "text", "words"),
     [
         ("int64", "1.5", "--request int64: expected int64, got str '1.5'"),
+        ("int64", "1_000", "--request int64: expected int64, got str '1_000'"),
+        ("float64", "1_0.5", "--request float64: expected float64, got str '1_0.5'"),
         ("int64", str(2**63), "--request int64: expected int64"),
         ("float64", "nan", "--request float64: expected float64, got nan"),
         ("float64", "much", "--request float64: expected float64, got str 'much'"),
@@ -66,8 +68,13 @@ def test_instants_need_a_zone() -> None:
     now = values.instant("now", "--at")
     assert now is not None
     assert abs(now - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
-    with pytest.raises(CliError, match="--at 2026-01-31 has no zone"):
+    with pytest.raises(CliError, match=r"--at 2026-01-31T12:00 has no zone; add one, e\.g\. 2026-01-31T12:00Z"):
+        values.instant("2026-01-31T12:00", "--at")
+    with pytest.raises(CliError, match=r"no time of day and no zone; say e\.g\. 2026-01-31T00:00:00Z"):
         values.instant("2026-01-31", "--at")
+    for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(CliError, match="outside the years 1 to 9999"):
+            values.instant(text, "--at")
     with pytest.raises(CliError, match="takes a time such as"):
         values.instant("yesterday", "--at")
 
