@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -24,6 +25,8 @@ from skewless.rpc.channel import METADATA, connect, to_error
 log = logging.getLogger(__name__)
 
 _AWAY: Final = Backoff(0.1, 5.0)
+_START_S: Final = 10.0
+"""Parts that start together find one another within this time; until then there is nothing to warn of."""
 
 
 class CatalogWatcher:
@@ -41,6 +44,7 @@ class CatalogWatcher:
         self._first = threading.Event()
         self._call: grpc.Call | None = None
         self._lock = threading.Lock()
+        self._quiet_until = time.monotonic() + _START_S
         self._thread = threading.Thread(target=self._run, name="watch-catalog", daemon=True)
         self.revision = 0
         """The revision of the last catalogue that was taken; 0 before the first."""
@@ -95,7 +99,8 @@ class CatalogWatcher:
                 if self._stop.is_set():
                     return
                 self.last_error = to_error(error, self._address, "the registry")
-                log.warning(
+                log.log(
+                    logging.INFO if time.monotonic() < self._quiet_until else logging.WARNING,
                     "going on with revision %d of the catalogue: %s",
                     self.revision,
                     self.last_error,
@@ -104,6 +109,7 @@ class CatalogWatcher:
     def _take(self, answer: pb.WatchResponse) -> None:
         if self._stop.is_set():
             return
+        self._quiet_until = 0.0
         self._on_catalog(catalog_from_proto(answer.definitions, answer.revision))
         self.revision = answer.revision
         self._first.set()

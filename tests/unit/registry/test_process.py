@@ -4,6 +4,7 @@ Each test runs on every kind of database.
 """
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -264,7 +265,10 @@ def test_a_watcher_goes_on_when_the_registry_is_back(registry: Registry, store: 
         assert [catalog.revision for catalog in catalogs.seen] == [1, 2]
 
 
-def test_a_watcher_may_start_before_the_registry(tmp_path: Path, database_url: Secret) -> None:
+def test_a_watcher_may_start_before_the_registry(
+    tmp_path: Path, database_url: Secret, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "skewless.rpc.watch")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -274,7 +278,10 @@ def test_a_watcher_may_start_before_the_registry(tmp_path: Path, database_url: S
         registry.address = address
         registry.start()
         assert watcher.wait_first(15)
+        told = {record.levelname for record in caplog.records}
         registry.end(signal.SIGKILL)
+        wait_until(lambda: "WARNING" in {record.levelname for record in caplog.records}, 10)
+    assert told == {"INFO"}  # there is nothing to warn of at a start
 
 
 def test_a_catalogue_that_was_not_taken_over_is_handed_over_again(registry: Registry, store: Store) -> None:
