@@ -100,7 +100,13 @@ def _read(given: bytes | str | os.PathLike[str]) -> tuple[descriptor_pb2.FileDes
         try:
             content = Path(given).read_bytes()
         except OSError as error:
-            raise FieldError(f"cannot read the descriptor: {error}", "UNREADABLE_DESCRIPTOR") from None
+            hint = (
+                ""
+                if Path(given).is_absolute()
+                else f"; a relative path counts from the working directory: give "
+                f"Path(__file__).with_name({Path(given).name!r}) for a file beside the definitions"
+            )
+            raise FieldError(f"cannot read the descriptor: {error}{hint}", "UNREADABLE_DESCRIPTOR") from None
     try:
         files = descriptor_pb2.FileDescriptorSet.FromString(content)
     except DecodeError as error:

@@ -255,7 +255,11 @@ def test_imports_may_be_a_long_chain() -> None:
             "UNREADABLE_DESCRIPTOR",
             "2.proto",
         ),
-        (skewless.Protobuf("nowhere.binpb", "a.B"), "UNREADABLE_DESCRIPTOR", "nowhere.binpb"),
+        (
+            skewless.Protobuf("nowhere.binpb", "a.B"),
+            "UNREADABLE_DESCRIPTOR",
+            "Path(__file__).with_name('nowhere.binpb')",
+        ),
         (skewless.Protobuf(b"\xff", "a.B"), "UNREADABLE_DESCRIPTOR", "no serialized FileDescriptorSet"),
         (
             skewless.Protobuf(without_imports(), "shop.v1.Payment"),
