@@ -1,4 +1,4 @@
-"""Every command of docs/cli.md, as it stands there, against a real mesh on other ports."""
+"""Every command of docs/cli.md and of the README, as it stands there, against a real mesh on other ports."""
 
 from __future__ import annotations
 
@@ -26,28 +26,42 @@ def script(text: str) -> str:
         if language == "python":
             lines += ["cat > events.py <<'EVENTS'", block, "EVENTS"]
         else:
-            commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+            lines_of = [line.partition("  #")[0].rstrip() for line in block.splitlines()]
+            commands = [line.removeprefix("$ ") for line in lines_of if line.startswith("$ ")]
             lines += [word for command in commands for word in ("echo '@@'", command)]
     ports = " ".join(FREE_PORTS)
     return re.sub(r"^(skewless (?:up|doctor))$", rf"\1 {ports}", "\n".join(lines), flags=re.MULTILINE)
 
 
-def test_the_session_runs_as_it_is_told(tmp_path: Path) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    commands = script(text)
+def session(text: str, directory: Path) -> list[str]:
+    """Runs the blocks of a document in the directory; what each command printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    assert commands.count("skewless up") == 1
     try:
         done = subprocess.run(
-            ["/bin/bash", "-c", commands], cwd=tmp_path, env=environ(PATH=path), capture_output=True, text=True,
+            ["/bin/bash", "-c", script(text)], cwd=directory, env=environ(PATH=path), capture_output=True, text=True,
             check=False, timeout=240,
         )  # fmt: skip
     finally:
         down = [sys.executable, "-m", "skewless.cli", "down"]
-        subprocess.run(down, cwd=tmp_path, env=environ(), capture_output=True, check=True, timeout=60)
+        subprocess.run(down, cwd=directory, env=environ(), capture_output=True, check=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert processes_in(tmp_path / ".skewless") == []
-    answers = done.stdout.split("@@\n")[1:]
+    assert processes_in(directory / ".skewless") == []
+    return done.stdout.split("@@\n")[1:]
+
+
+def test_the_readme_starts_a_mesh_applies_and_stops(tmp_path: Path) -> None:
+    text = (DOCUMENT.parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in BLOCK.finditer(text) if "$ skewless up" in block[2]]
+    assert len(blocks) == 1
+    answers = session(blocks[0][0], tmp_path)
+    assert [len(answers), "stopped in" in answers[-1]] == [5, True]
+    assert (tmp_path / "shop" / "skewless.toml").is_file()
+
+
+def test_the_session_runs_as_it_is_told(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert script(text).count("skewless up") == 1
+    answers = session(text, tmp_path)
     assert "nothing is missing" in answers[0]
     shown = SHOWN.search(text)
     assert shown is not None
