@@ -14,7 +14,7 @@ from services.stream_agg.workflow.board import Board
 from services.stream_agg.workflow.dead_letters import DeadLetters
 from services.stream_agg.workflow.follow import Follower
 from services.stream_agg.workflow.meters import Meters
-from services.stream_agg.workflow.session import Limits, Outside
+from services.stream_agg.workflow.task import Limits, Outside
 from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.kernel import WRITE_STREAM_STATE

@@ -11,7 +11,7 @@ from services.stream_agg.ports import RekeyedLog
 from services.stream_agg.workflow.log import LogWorker
 from services.stream_agg.workflow.rekey import Rekeyer
 from services.stream_agg.workflow.rewind import Rewinding, SourceReader
-from services.stream_agg.workflow.session import Limits, Outside
+from services.stream_agg.workflow.task import Limits, Outside
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import StreamSource
 from skewless.errors import BusyError, NotReadyError, UnknownResourceError

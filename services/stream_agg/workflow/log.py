@@ -11,14 +11,8 @@ from services.stream_agg.ports import WrongPartitionError
 from services.stream_agg.workflow.board import LogState
 from services.stream_agg.workflow.fold import storage_name
 from services.stream_agg.workflow.rereading import Errands
-from services.stream_agg.workflow.session import (
-    Limits,
-    LogStoppedError,
-    Outside,
-    Session,
-    Task,
-    Wanted,
-)
+from services.stream_agg.workflow.session import LogStoppedError, Session
+from services.stream_agg.workflow.task import Limits, Outside, Task, Wanted
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.errors import SkewlessError
