@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -15,6 +17,7 @@ from skewless.settings import Secret
 
 POOL_WAIT_S: Final = 10
 STUCK_S: Final = 60
+_WRITE_AHEAD_S: Final = 10
 _KEPT_CONNECTIONS: Final = 4
 _FORMS: Final = "sqlite:///path/of/a/file or postgresql://user:password@host:port/database"
 _SECRET_OPTIONS: Final = ("password", "sslpassword", "passfile")
@@ -162,11 +165,25 @@ def _limit(connection: sa.Connection, name: str, seconds: float) -> None:
     connection.execute(sa.select(sa.func.set_config(name, f"{int(seconds * 1000)}ms", True)))
 
 
+def _write_ahead(connection: Any) -> None:
+    """Sets the journal's mode. While another process is setting it in a new file this fails without waiting."""
+    deadline = time.monotonic() + _WRITE_AHEAD_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _set_up_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver would begin transactions too late
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
