@@ -28,7 +28,9 @@ from skewless.client import Store
 from skewless.lake import Lake
 from skewless.local import BROKER, STORE, LocalMesh
 from skewless.types import Status
-from tests.mesh.test_fraud import Oracle, assert_as_the_oracle_says, assert_logged_once, served_rows, world
+from tests.mesh.fraud_run import served_rows
+from tests.mesh.fraud_truth import Oracle, assert_as_the_oracle_says
+from tests.mesh.test_fraud import assert_logged_once, world
 
 PARTS = ("stream_agg", "online", "registry", "offline", STORE, BROKER)
 RECOVERY_S = 3.0
