@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.stream_agg.domain.sources import parse_position, write_position
+
 TOPIC = "skewless.dead-letter"
 REPLAYED_TOPIC = "skewless.dead-letter.replayed"
 """One record per letter that was replayed: its project, source and position as headers."""
@@ -29,15 +31,13 @@ class LetterPosition:
     offset: int
 
     def __str__(self) -> str:
-        return f"{self.epoch}/{self.partition}/{self.offset}"
+        return write_position(self.epoch, self.partition, self.offset).decode()
 
     @classmethod
     def read(cls, text: bytes | None) -> LetterPosition | None:
         """The position in this text; None if it is none, and for a record that did not come from its source."""
-        parts = (text or b"").split(b"/")
-        if len(parts) != 3 or not all(part.isdigit() for part in parts):
-            return None
-        return cls(*map(int, parts))
+        found = parse_position(text)
+        return None if found is None else cls(*found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from services.stream_agg.domain.account import DUPLICATE
 from services.stream_agg.domain.letters import DETAIL, LOG, POSITION, PROJECT, REASON, SOURCE, VERDICT
-from services.stream_agg.domain.sources import Position
+from services.stream_agg.domain.sources import Position, write_position
 from services.stream_agg.ports import Letter, Records
 from services.stream_agg.workflow.fold import Decoded
 from skewless.definitions.catalog import InputLog
@@ -106,7 +106,7 @@ def _letter(log: InputLog, decoded: Decoded, index: int, position: Position, why
             DETAIL: detail.encode(),
             PROJECT: log.project.encode(),
             SOURCE: log.source.name.encode(),
-            POSITION: f"{EPOCH}/{position[0]}/{position[1]}".encode(),
+            POSITION: write_position(EPOCH, *position),
             LOG: f"{log.name}/{EPOCH}/{records.partition}/{records.offsets[index]}".encode(),
             **carried(records.headers[index]),
         },

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.stream_agg.domain.commits import Trail
+from services.stream_agg.domain.letters import LetterPosition
 from services.stream_agg.domain.sources import UNKNOWN, SourceVector, read_position, write_position
 
 
@@ -35,6 +36,14 @@ def test_positions_come_back(epoch: int, partition: int, offset: int) -> None:
 def test_a_header_that_is_no_position_is_unknown() -> None:
     for text in (None, b"", b"1/2", b"1/2/3/4", b"a/b/c", b"1/-2/3", b"1//3"):
         assert read_position(text) == UNKNOWN
+
+
+def test_a_header_beyond_what_a_log_can_number_is_unknown() -> None:
+    """Nobody who writes into a re-keyed log can stop its reader with a number that no column holds."""
+    assert read_position(b"9223372036854775807/2147483647/9223372036854775807") == (2**31 - 1, 2**63 - 1)
+    for text in (b"9223372036854775808/0/0", b"1/2147483648/0", b"1/0/9223372036854775808", b"1/0/" + 5_000 * b"1"):
+        assert read_position(text) == UNKNOWN
+        assert LetterPosition.read(text) is None
 
 
 def test_only_what_is_both_durable_and_logged_is_committed() -> None:
