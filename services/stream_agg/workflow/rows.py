@@ -7,7 +7,7 @@ from itertools import compress
 
 import pyarrow as pa
 
-from services.stream_agg.domain.account import DUPLICATE
+from services.stream_agg.domain.account import ACCEPTED, DUPLICATE
 from services.stream_agg.domain.letters import DETAIL, LOG, POSITION, PROJECT, REASON, SOURCE, VERDICT
 from services.stream_agg.domain.sources import Position, write_position
 from services.stream_agg.ports import Letter, Records
@@ -84,7 +84,7 @@ def letters(log: InputLog, decoded: Decoded, logged: int) -> Iterator[Letter]:
     if decoded.batch.refused:
         batch = pa.record_batch(decoded.batch)
         verdicts, reasons, details = (batch[name].to_pylist() for name in ("verdict", "reason", "detail"))
-        refused = [verdict != "accepted" for verdict in verdicts]
+        refused = [verdict != ACCEPTED for verdict in verdicts]
         rows = zip(decoded.indices, decoded.positions, verdicts, reasons, details, strict=True)
         for index, position, *why in compress(rows, refused):
             if decoded.records.offsets[index] >= logged:
