@@ -15,12 +15,14 @@ from rich.progress import Progress
 
 from examples.shared.publish import Publisher
 from skewless.client import OnlineFeatures, Replay, Store
+from skewless.clock import Backoff
 from skewless.errors import SkewlessError, UnknownFeatureError
 from skewless.types import from_micros
 
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
+_PAUSE = Backoff(0.05, 1.0)
 
 
 def patiently(call: Callable[[], T], *, also: tuple[type[SkewlessError], ...] = ()) -> T:
@@ -30,15 +32,15 @@ def patiently(call: Callable[[], T], *, also: tuple[type[SkewlessError], ...] = 
     Raises the last error after PATIENCE_S.
     """
     deadline = time.monotonic() + PATIENCE_S
-    pause_s = 0.05
+    failures = 0
     while True:
         try:
             return call()
         except SkewlessError as error:
             if not (error.retry or isinstance(error, also)) or time.monotonic() > deadline:
                 raise
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, 1.0)
+        failures += 1
+        time.sleep(_PAUSE.after(failures))
 
 
 @dataclass

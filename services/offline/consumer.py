@@ -17,6 +17,7 @@ from deltalake.exceptions import DeltaError
 from services.offline.domain.served_rows import row_of, table_of
 from services.offline.workflow.meters import Meters
 from skewless.bus import Bus, Committed, Part, Reader
+from skewless.clock import AWAY
 from skewless.codec.served import decode_served
 from skewless.errors import SkewlessError
 from skewless.lake import EPOCH, Lake, log_mark
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 TOPIC: Final = "skewless.served"
 GROUP: Final = "skewless.offline"
 _MOST_RECORDS: Final = 10_000
-_FIRST_WAIT_S: Final = 0.2
-_LONGEST_WAIT_S: Final = 5.0
 
 
 class ServedIngest:
@@ -42,7 +41,7 @@ class ServedIngest:
         self._bus = bus
         self._lake = lake
         self._commit_s = commit_ms / 1_000
-        self._wait = _FIRST_WAIT_S
+        self._failures = 0
 
     def run(self, stop: threading.Event) -> None:
         """Follows the topic until ``stop``, through absences of the broker; ends after the commit at hand."""
@@ -51,9 +50,10 @@ class ServedIngest:
                 self._follow(stop)
             except (SkewlessError, OSError, DeltaError) as error:
                 self._meters.committed(ok=False)
-                log.warning("served records cannot be logged, trying again in %.1f s: %s", self._wait, error)
-                stop.wait(self._wait)
-                self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
+                self._failures += 1
+                wait_s = AWAY.after(self._failures)
+                log.warning("served records cannot be logged, trying again in %.1f s: %s", wait_s, error)
+                stop.wait(wait_s)
 
     def _follow(self, stop: threading.Event) -> None:
         self._bus.ensure_topic(TOPIC)
@@ -65,7 +65,7 @@ class ServedIngest:
         with self._bus.reader(TOPIC, ends) as reader:
             while not stop.is_set():
                 self._step(reader, ends)
-                self._wait = _FIRST_WAIT_S
+                self._failures = 0
 
     def _step(self, reader: Reader, ends: dict[int, int]) -> None:
         read = reader.read(max_records=_MOST_RECORDS, wait_s=self._commit_s)

@@ -13,15 +13,13 @@ from services.stream_agg.workflow.fold import storage_name
 from services.stream_agg.workflow.rereading import Errands
 from services.stream_agg.workflow.session import LogStoppedError, Session
 from services.stream_agg.workflow.task import Limits, Outside, Task, Wanted
+from skewless.clock import AWAY
 from skewless.definitions.catalog import InputLog
 from skewless.definitions.meanings import StreamView
 from skewless.errors import SkewlessError
 from skewless.lake import EPOCH
 
 log = logging.getLogger(__name__)
-
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 5.0
 
 
 class LogWorker:
@@ -75,7 +73,7 @@ class LogWorker:
             self._task.wanted.add(views)
 
     def _run(self) -> None:
-        wait = _FIRST_WAIT_S
+        failures = 0
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -90,9 +88,9 @@ class LogWorker:
             except Exception as error:
                 self._say(f"trying again after a fault: {error}")
                 log.exception("%s: a fault; trying again from the committed offsets", self._log.name)
-            long = time.monotonic() - began > 2 * _LONGEST_WAIT_S
-            wait = _FIRST_WAIT_S if long else min(2 * wait, _LONGEST_WAIT_S)
-            self._stop.wait(wait)
+            long = time.monotonic() - began > 2 * AWAY.longest_s
+            failures = 1 if long else failures + 1
+            self._stop.wait(AWAY.after(failures))
 
     def _say(self, reason: str) -> None:
         def say(state: LogState) -> None:

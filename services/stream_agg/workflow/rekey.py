@@ -19,6 +19,7 @@ from services.stream_agg.domain.sources import write_position
 from services.stream_agg.ports import Records, RekeyedLog, RekeyedRecord, Topics
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.rereading import Errands, Rereader
+from skewless.clock import AWAY
 from skewless.definitions.catalog import InputLog
 from skewless.errors import SkewlessError
 from skewless.kernel import StreamDecoder, partition_of
@@ -29,8 +30,6 @@ from skewless.telemetry.spans import Active, carried, consumed
 log = logging.getLogger(__name__)
 
 _IDLE_S = 0.25
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 5.0
 
 
 class Rekeyer:
@@ -73,7 +72,7 @@ class Rekeyer:
         self._thread.join()
 
     def _run(self) -> None:
-        wait = _FIRST_WAIT_S
+        failures = 0
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -84,9 +83,9 @@ class Rekeyer:
             except Exception as error:
                 self._say(f"trying again after a fault: {error}")
                 log.exception("re-keying into %s: a fault; again from the committed offsets", self._log.name)
-            long = time.monotonic() - began > 2 * _LONGEST_WAIT_S
-            wait = _FIRST_WAIT_S if long else min(2 * wait, _LONGEST_WAIT_S)
-            self._stop.wait(wait)
+            long = time.monotonic() - began > 2 * AWAY.longest_s
+            failures = 1 if long else failures + 1
+            self._stop.wait(AWAY.after(failures))
 
     def _session(self) -> None:
         """From the facts to the first failure."""

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from skewless.clock import Backoff
 from skewless.local.health import wait_until_serving
 from skewless.local.mesh import BROKER, SERVICES, STORE, LocalMesh
 from skewless.local.ports import LocalError, PortTakenError
@@ -42,7 +43,7 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
 
 _POLL_S: Final = 0.2
 _SERVING_S: Final = 30.0
-_LONGEST_WAIT_S: Final = 30.0
+_FAILED: Final = Backoff(2.0, 30.0)
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -151,9 +152,8 @@ class Supervisor:
         except LocalError as error:
             log.error("%s", error)  # noqa: TRY400 (the message says all there is)
             self._ends[name].append(str(error).partition(";")[0])
-            wait = min(2.0 ** min(len(self._ends[name]), 8), _LONGEST_WAIT_S)
             self._mesh.halt(name)
-            self._next_try[name] = time.monotonic() + wait
+            self._next_try[name] = time.monotonic() + _FAILED.after(len(self._ends[name]))
         self._write()
 
     def _write(self) -> None:
