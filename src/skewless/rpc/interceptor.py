@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
@@ -23,6 +24,7 @@ from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
 log = logging.getLogger(__name__)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Wrap: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _UNCHECKED: Final = ("/grpc.health.", "/grpc.reflection.")
 
@@ -60,16 +62,26 @@ class RichErrors(grpc.ServerInterceptor):
         if handler is None or handler_call_details.method.startswith(_UNCHECKED):
             return handler
         method = handler_call_details.method
-        behaviour, make = shape(handler)
-        wrap = _streaming if handler.response_streaming else _single
-        return make(
-            wrap(behaviour, method, streamed_in=handler.request_streaming),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+        streamed_in = handler.request_streaming
+        return wrapped(
+            handler,
+            single=partial(_single, method=method, streamed_in=streamed_in),
+            streaming=partial(_streaming, method=method, streamed_in=streamed_in),
         )
 
 
-def shape(handler: Any) -> tuple[Callable[..., Any], Callable[..., Handler]]:
+def wrapped(handler: Any, *, single: Wrap, streaming: Wrap) -> Handler:
+    """A handler of the same kind that calls what ``single`` makes, or ``streaming`` for a stream of answers."""
+    behaviour, make = _shape(handler)
+    wrap = streaming if handler.response_streaming else single
+    return make(
+        wrap(behaviour),
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _shape(handler: Any) -> tuple[Callable[..., Any], Callable[..., Handler]]:
     """What a handler calls, and what makes a handler of its kind."""
     match (handler.request_streaming, handler.response_streaming):
         case (False, False):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
 from skewless.rpc.calling import rpc_span
-from skewless.rpc.interceptor import Handler, shape
+from skewless.rpc.interceptor import Handler, wrapped
 from skewless.telemetry import metrics, names, scrape, spans
 from skewless.telemetry.measures import Histogram
 
@@ -44,12 +45,9 @@ class Observed(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_UNTRACED):
             return handler
-        behaviour, make = shape(handler)
-        wrap = self._streaming if handler.response_streaming else self._single
-        return make(
-            wrap(behaviour, handler_call_details.method),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+        method = handler_call_details.method
+        return wrapped(
+            handler, single=partial(self._single, method=method), streaming=partial(self._streaming, method=method)
         )
 
     def _single(self, behaviour: Callable[..., Any], method: str) -> Callable[..., Any]:
