@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from skewless.local.state import metrics_file
 from skewless.telemetry.measures import quantile
 from skewless.telemetry.metrics import EVENTS, FRESHNESS, LATENCY, PIPELINE_SUCCESS
 
@@ -90,7 +91,7 @@ def _ms(seconds: float | None) -> float | None:
 def metrics_address(data: Path, service: str) -> str | None:
     """``host:port`` of a service's Prometheus endpoint; None if it has not told one."""
     try:
-        return (data / "run" / f"{service}.metrics").read_text(encoding="utf-8").strip() or None
+        return metrics_file(data, service).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 

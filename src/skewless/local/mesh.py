@@ -108,8 +108,8 @@ class LocalMesh:
             raise LocalError(state.cannot_write(error, self.data_dir)) from error
         try:
             state.prepare(self.data_dir)
-            for stale in (self.data_dir / "run").glob("*.metrics"):
-                stale.unlink(missing_ok=True)
+            for name in SERVICES:
+                state.metrics_file(self.data_dir, name).unlink(missing_ok=True)
             self._ports = {name: self._ports.get(name) or free_port() for name in self._names}
             for name, port in self._ports.items():
                 refuse_taken(name, port)
@@ -191,10 +191,7 @@ class LocalMesh:
 
     def metrics_address(self, name: str) -> str | None:
         """``host:port`` of a service's Prometheus endpoint; None if it has not told one."""
-        return _written(self._metrics_file(name))
-
-    def _metrics_file(self, name: str) -> Path:
-        return self.data_dir / "run" / f"{name}.metrics"
+        return _written(state.metrics_file(self.data_dir, name))
 
     def _ready_file(self, name: str) -> Path:
         return self.data_dir / "run" / f"{name}.ready"
@@ -236,7 +233,7 @@ class LocalMesh:
                 "SKEWLESS_LISTEN": f"{LOOPBACK}:{port}",
                 "SKEWLESS_READY_FILE": str(ready),
                 "SKEWLESS_METRICS_LISTEN": f"{LOOPBACK}:0",
-                "SKEWLESS_METRICS_FILE": str(self._metrics_file(name)),
+                "SKEWLESS_METRICS_FILE": str(state.metrics_file(self.data_dir, name)),
                 "SKEWLESS_DATABASE_URL": f"sqlite:///{self.data_dir / 'registry.db'}",
                 "SKEWLESS_STORE_URL": self.store_url,
                 "SKEWLESS_BROKER": self.addresses[BROKER],

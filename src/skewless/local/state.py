@@ -106,6 +106,11 @@ class MeshState:
         _write_whole(path, json.dumps(document, indent=2) + "\n")
 
 
+def metrics_file(data_dir: Path, service: str) -> Path:
+    """Where a service writes the address of its metrics once it has one."""
+    return data_dir / "run" / f"{service}.metrics"
+
+
 def own(data_dir: Path) -> int:
     """Makes this process the holder of a directory and gives the descriptor of the lock; closing it lets go.
 
