@@ -171,11 +171,6 @@ class Table:
         found = {name: table.transaction_version(name) for name in names}
         return {name: position for name, position in found.items() if position is not None}
 
-    def schema(self) -> pa.Schema:
-        """The columns of the table; none if it is not there yet."""
-        table = self._open()
-        return pa.schema([]) if table is None else table.to_pyarrow_dataset().schema
-
     def read(
         self,
         columns: Sequence[str],
