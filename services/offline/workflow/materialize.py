@@ -100,9 +100,9 @@ class Materializer:
         A store that lost its last second may have the view, but not its last run.
         """
         try:
-            return self.online.trusted(view.sentinel_key) and self.online.synced(_marker(view)) >= self.runs.last_run(
-                view
-            )
+            if not self.online.trusted(view.sentinel_key):
+                return False
+            return self.online.synced(_marker(view)) >= self.runs.last_run(view)
         except SkewlessError as error:
             log.warning("cannot ask for %s: %s", view.ref, error)
             return False
