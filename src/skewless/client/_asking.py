@@ -95,41 +95,26 @@ def instant(argument: object, field: str) -> int | None:
 
 def positions(argument: object, field: str) -> list[tuple[str, int, int]]:
     """Triples of source, partition and next offset."""
-    found = []
-    for place, item in enumerate(_ordered(argument, field, "a list of (source, partition, next offset)")):
-        where = f"{field}[{place}]"
-        parts = list(_ordered(item, where, "(source, partition, next offset)"))
-        if len(parts) != 3:
-            raise wrong(item, where, "(source, partition, next offset)")
-        source, partition, offset = parts
-        found.append(
-            (
-                text(source, f"{where}.source"),
-                whole(partition, f"{where}.partition"),
-                whole(offset, f"{where}.next_offset", most=INT64_MAX),
-            )
+    return [
+        (
+            text(source, f"{where}.source"),
+            whole(partition, f"{where}.partition"),
+            whole(offset, f"{where}.next_offset", most=INT64_MAX),
         )
-    return found
+        for where, (source, partition, offset) in _triples(argument, field, "(source, partition, next offset)")
+    ]
 
 
 def places(argument: object, field: str) -> list[tuple[int, int, int]]:
     """Triples of epoch, partition and offset."""
-    expected = "(epoch, partition, offset)"
-    found = []
-    for place, item in enumerate(_ordered(argument, field, f"a list of {expected}")):
-        where = f"{field}[{place}]"
-        parts = list(_ordered(item, where, expected))
-        if len(parts) != 3:
-            raise wrong(item, where, expected)
-        epoch, partition, offset = parts
-        found.append(
-            (
-                whole(epoch, f"{where}.epoch", least=1, most=INT64_MAX),
-                whole(partition, f"{where}.partition"),
-                whole(offset, f"{where}.offset", most=INT64_MAX),
-            )
+    return [
+        (
+            whole(epoch, f"{where}.epoch", least=1, most=INT64_MAX),
+            whole(partition, f"{where}.partition"),
+            whole(offset, f"{where}.offset", most=INT64_MAX),
         )
-    return found
+        for where, (epoch, partition, offset) in _triples(argument, field, "(epoch, partition, offset)")
+    ]
 
 
 def one_of(*fields: str) -> InvalidArgumentError:
@@ -206,6 +191,16 @@ def _ordered(argument: object, field: str, expected: str) -> Iterable[object]:
     if isinstance(argument, set | frozenset):
         raise wrong(argument, field, f"{expected} in an order")
     return _many(argument, field, expected)
+
+
+def _triples(argument: object, field: str, expected: str) -> Iterator[tuple[str, list[object]]]:
+    """Each three parts with where they stand, e.g. ``wait_for[0]``."""
+    for place, item in enumerate(_ordered(argument, field, f"a list of {expected}")):
+        where = f"{field}[{place}]"
+        parts = list(_ordered(item, where, expected))
+        if len(parts) != 3:
+            raise wrong(item, where, expected)
+        yield where, parts
 
 
 def _cells(column: object, field: str) -> Iterable[object]:
