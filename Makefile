@@ -91,6 +91,10 @@ protos: .venv/.stamp-sync ## Generate the Python stubs of the contracts again
 	$(BIN)/python -m tools.protogen
 	@touch .venv/.stamp-protos
 
+.PHONY: settings-page
+settings-page: setup ## Write docs/operations/settings.md again after a change of settings
+	$(BIN)/python -m tools.settings_page
+
 .PHONY: protos-baseline
 protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entry
 	$(BIN)/buf build protos --exclude-source-info -o protos/baseline.binpb

@@ -31,6 +31,11 @@ class RegistryCatalogs:
         if self._watcher is not None:
             self._watcher.stop()
 
+    def ask(self) -> None:
+        """Returns once there is a catalogue. Raises SkewlessError, saying why there is none, before."""
+        if self._current is None and self._watcher is not None:
+            self._watcher.ask()
+
     def current(self) -> Catalog:
         """As `services.offline.ports.Catalogs.current`."""
         if self._current is None:

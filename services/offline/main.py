@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from services.offline.clients import RegistryCatalogs
@@ -27,6 +28,7 @@ from skewless.clock import SystemClock
 from skewless.definitions.catalog import Catalog
 from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
+from skewless.rpc.readiness import ready_worker
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
 from skewless.telemetry.scrape import publish
@@ -42,21 +44,24 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     computer = Computer(events, runs)
     meters = Meters()
     publish(meters.collect)
+    bus, store = Bus.of(settings), ValkeyRows(settings.store_url)
     materializer = Materializer(
         catalogs,
         events,
         runs,
         DuckTransforms(Path(settings.sources), settings.memory_mb),
-        ValkeyRows(settings.store_url),
+        store,
         meters,
     )
     news: queue.SimpleQueue[Catalog] = queue.SimpleQueue()
-    ingest = ServedIngest(Bus(settings.broker), lake, meters, commit_ms=settings.served_commit_ms)
+    ingest = ServedIngest(bus, lake, meters, commit_ms=settings.served_commit_ms)
     workers = [
         Worker("served", ingest.run, stop),
         Worker("views", lambda until: follow_views(materializer, news, until), stop),
     ]
     server = Server(settings.listen, threads=settings.workers)
+    needs = {"the registry": catalogs.ask, "the broker": bus.ask, "the store": store.ask}
+    workers.append(ready_worker(needs, partial(server.set_serving, serving=True), stop))
     OfflineServicer(
         materializer,
         FrameMaker(catalogs, served, computer),
@@ -68,7 +73,6 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     catalogs.start(news.put)
     for worker in workers:
         worker.start()
-    server.set_serving(serving=True)
     tell_ready(settings, address)
     stop.wait()
     catalogs.stop()

@@ -19,7 +19,6 @@ def follow_registry(address: str, read_path: ReadPath) -> CatalogWatcher:
     def take(catalog: Catalog) -> None:
         for fault in read_path.publish(plan_of(catalog)):
             log.error("not served: %s", fault)
-        read_path.set_serving(True)
-        log.info("serving revision %d", catalog.revision)
+        log.info("revision %d of the definitions", catalog.revision)
 
     return watch_catalog(address, take)

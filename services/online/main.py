@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from services.online.clients import follow_registry
 from services.online.publisher import ServedPublisher
 from services.online.servicer import collect
 from services.online.settings import Settings
-from services.online.store import watch_store
+from services.online.store import ask_store, watch_store
 from services.online.workflow import finished_spans
 from skewless.bus import Bus
 from skewless.kernel import OnlineServer
 from skewless.rpc.process import StartError, run, tell_ready
+from skewless.rpc.readiness import ready_worker
 from skewless.rpc.worker import Worker
 from skewless.telemetry.scrape import publish
 from skewless.telemetry.start import QUEUE, running
@@ -42,10 +44,16 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         raise StartError(str(error)) from error
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
     answered = threading.Event()  # no request is answered any more
-    publisher = ServedPublisher(server, Bus(settings.broker), traced=settings.traced)
+    bus = Bus.of(settings)
+    publisher = ServedPublisher(server, bus, traced=settings.traced)
+    registry = follow_registry(settings.registry, server)
+    needs: dict[str, Callable[[], None]] = {"the registry": registry.ask, "the store": partial(ask_store, server)}
+    if settings.served_log:
+        needs["the broker"] = bus.ask
     workers = [
         Worker("served", lambda _stop: publisher.publish_until(answered), stop),
         Worker("store-watch", lambda until: watch_store(server, until), stop),
+        ready_worker(needs, partial(server.set_serving, True), stop),
     ]
     if (tracing := running()) is not None:
         server.trace(QUEUE, settings.trace_ratio)
@@ -53,7 +61,6 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         workers.append(Worker("spans", lambda _stop: export(), stop))
     for worker in workers:
         worker.start()
-    registry = follow_registry(settings.registry, server)
     tell_ready(settings, address)
     stop.wait()
     registry.stop()

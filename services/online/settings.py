@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import Secret, ServiceSettings, at_least, setting
+from skewless.settings import BrokerSettings, Secret, at_least, setting
 
 
 @dataclass(frozen=True)
-class Settings(ServiceSettings):
-    """Read from the environment, ``SKEWLESS_<NAME>``."""
+class Settings(BrokerSettings):
+    """See `skewless.settings` for where they are read from."""
 
-    listen: str = setting("127.0.0.1:50052", "address to listen on; port 0: any free one")
+    listen: str = setting("127.0.0.1:50052", "address to listen on, host:port; port 0: any free one")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
-    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
     store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
     store_timeout_ms: int = setting(
         250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)

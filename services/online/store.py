@@ -7,10 +7,20 @@ import threading
 from typing import Final
 
 from services.online.ports import ReadPath
+from skewless.errors import NotReadyError
 
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.5
+
+
+def ask_store(read_path: ReadPath) -> None:
+    """Returns once the store answers. Raises SkewlessError, saying what is wrong with it, before."""
+    error = read_path.store_error
+    if error is not None:
+        raise NotReadyError(waiting_for=f"the online store ({error})")
+    if read_path.counters()["store.connections"] == 0:
+        raise NotReadyError(waiting_for="the first connection to the online store")
 
 
 def watch_store(read_path: ReadPath, stop: threading.Event) -> None:

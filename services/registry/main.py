@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.registry.servicer import REGISTER, SERVICE, RegistryServicer
-from services.registry.settings import DatabaseSettings, Settings
+from services.registry.settings import Settings
 from services.registry.store.database import Database
 from services.registry.store.sql import SqlStore
 from services.registry.workflow import Workflow
@@ -43,7 +43,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     # Not joined at the end: it may be stuck in a call to a database that is out of reach.
     looking = Worker("looking", lambda _stop: _follow_database(workflow, server, settings.look_every_s), stop)
     try:
-        if _prepare(store, settings, stop):
+        if _prepare(store, stop, migrate=settings.migrate == "auto"):
             server.set_serving(serving=True)
             looking.start()
             tell_ready(settings, address)
@@ -77,17 +77,17 @@ def _of_use() -> Iterator[None]:
         raise StartError(str(error)) from error
 
 
-def _store(settings: DatabaseSettings, *, connections: int) -> SqlStore:
+def _store(settings: Settings, *, connections: int) -> SqlStore:
     with _of_use():
         return SqlStore(Database(settings.database_url, connections=connections, lock_wait_s=settings.lock_wait_s))
 
 
-def _prepare(store: SqlStore, settings: Settings, stop: threading.Event) -> bool:
+def _prepare(store: SqlStore, stop: threading.Event, *, migrate: bool) -> bool:
     """Prepares the store; a database server may come up later than this one. Whether there was time for it."""
     while not stop.is_set():
         try:
             with _of_use():
-                store.prepare(migrate=settings.migrate == "auto")
+                store.prepare(migrate=migrate)
         except (DependencyUnavailableError, BusyError) as error:
             if store.embedded:
                 raise
@@ -98,11 +98,10 @@ def _prepare(store: SqlStore, settings: Settings, stop: threading.Event) -> bool
     return False
 
 
-def migrate(settings: DatabaseSettings, _stop: threading.Event) -> bool:
-    """Brings the database up to date and ends."""
-    with contextlib.closing(_store(settings, connections=1)) as store, _of_use():
-        store.prepare(migrate=True)
-    return True
+def migrate(settings: Settings, stop: threading.Event) -> bool:
+    """Brings the database up to date and ends; False if it was ended before."""
+    with contextlib.closing(_store(settings, connections=1)) as store:
+        return _prepare(store, stop, migrate=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = parser.parse_args(arguments).command
     if command == "serve":
         return run("registry", Settings, serve)
-    return run("registry", DatabaseSettings, migrate)
+    return run("registry", Settings, migrate, listens=False)
 
 
 if __name__ == "__main__":

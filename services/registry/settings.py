@@ -8,8 +8,8 @@ from skewless.settings import Secret, ServiceSettings, at_least, setting
 
 
 @dataclass(frozen=True)
-class DatabaseSettings(ServiceSettings):
-    """Where the catalogue is kept; all that the command `migrate` needs. Read from SKEWLESS_<NAME>."""
+class Settings(ServiceSettings):
+    """See `skewless.settings` for where they are read from."""
 
     database_url: Secret = setting(
         Secret("sqlite:///skewless-registry.db"),
@@ -18,13 +18,7 @@ class DatabaseSettings(ServiceSettings):
     lock_wait_s: float = setting(
         10.0, "time that a change waits for another change of the catalogue, in seconds", check=at_least(0.1)
     )
-
-
-@dataclass(frozen=True)
-class Settings(DatabaseSettings):
-    """Read from SKEWLESS_<NAME>."""
-
-    listen: str = setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
+    listen: str = setting("127.0.0.1:50051", "address to listen on, host:port; port 0: any free one")
     migrate: str = setting(
         "auto",
         "auto: bring an older schema of the database up to date at the start; never: refuse to serve then",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 
 from services.stream_agg.consumer import KafkaKeptRecords, KafkaTopics
 from services.stream_agg.publisher import KafkaDeadLetters, KafkaLetterSender, KafkaRekeyedLog
@@ -20,6 +21,7 @@ from skewless.clock import SystemClock
 from skewless.kernel import WRITE_STREAM_STATE
 from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
+from skewless.rpc.readiness import ready_worker
 from skewless.rpc.server import Server
 from skewless.rpc.watch import CatalogWatcher
 from skewless.telemetry.scrape import publish
@@ -27,11 +29,12 @@ from skewless.telemetry.scrape import publish
 
 def serve(settings: Settings, stop: threading.Event) -> bool:
     """Wires the service and serves until ``stop``."""
-    bus, lake, board = Bus(settings.broker), Lake(settings.lake), Board()
+    bus, lake, board = Bus.of(settings), Lake(settings.lake), Board()
+    store = ValkeyStore(settings.store_url.reveal(), WRITE_STREAM_STATE)
     dead_letters = KafkaDeadLetters(bus)
     outside = Outside(
         topics=KafkaTopics(bus),
-        store=ValkeyStore(settings.store_url.reveal(), WRITE_STREAM_STATE),
+        store=store,
         events=lambda input_log: LakeEvents(lake, input_log.project, input_log.name),
         progress=LakeProgress(lake),
         dead_letters=dead_letters,
@@ -53,8 +56,10 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     server = Server(settings.listen, threads=settings.calls)
     server.add(register, StreamAggServicer(board, follower, letters), SERVICE)
     address = server.start()
-    server.set_serving(serving=True)
     watcher.start()
+    needs = {"the registry": watcher.ask, "the broker": bus.ask, "the store": store.ask}
+    ready = ready_worker(needs, partial(server.set_serving, serving=True), stop)
+    ready.start()
     tell_ready(settings, address)
     stop.wait()
 
@@ -62,7 +67,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     follower.stop()
     dead_letters.close()
     server.stop()
-    return True
+    return not ready.failed
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 
 from services.validator.clients import OfflineClient
 from services.validator.consumer import ServedReader
@@ -15,6 +16,7 @@ from services.validator.workflow import Validation
 from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.rpc.process import run, tell_ready
+from skewless.rpc.readiness import ready_worker
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
 from skewless.telemetry.scrape import publish
@@ -40,18 +42,20 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         interval_s=settings.replay_interval_ms / 1_000,
         profile_features=settings.profile_features,
     )
-    reader = ServedReader(Bus(settings.broker, timeout_s=_BROKER_S), validation)
+    bus = Bus.of(settings, timeout_s=_BROKER_S)
+    reader = ServedReader(bus, validation)
     workers = [
         Worker("served", reader.read_until, stop),
         Worker("replay", validation.replay_until, stop),
     ]
     server = Server(settings.listen, threads=settings.workers)
+    needs = {"the broker": bus.ask}
+    workers.append(ready_worker(needs, partial(server.set_serving, serving=True), stop))
     ValidatorServicer(validation).register(server)
     publish(lambda: collect(validation))
     address = server.start()
     for worker in workers:
         worker.start()
-    server.set_serving(serving=True)
     tell_ready(settings, address)
     stop.wait()
     server.stop(grace_s=2.0)

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import ServiceSettings, at_least, setting
+from skewless.settings import BrokerSettings, at_least, between, setting
 
 MOST_REQUEST_IDS = 10_000
 """As many ids as one replay takes, by its contract."""
 
 
-def _share(value: float) -> str | None:
-    return None if 0 <= value <= 1 else "must be from 0 to 1"
-
-
-def _batch(value: int) -> str | None:
-    return None if 1 <= value <= MOST_REQUEST_IDS else f"must be from 1 to {MOST_REQUEST_IDS}"
-
-
 @dataclass(frozen=True)
-class Settings(ServiceSettings):
-    """Read from the environment, ``SKEWLESS_<NAME>``."""
+class Settings(BrokerSettings):
+    """See `skewless.settings` for where they are read from."""
 
-    listen: str = setting("127.0.0.1:50055", "address to listen on; port 0: any free one")
-    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker")
+    listen: str = setting("127.0.0.1:50055", "address to listen on, host:port; port 0: any free one")
     offline: str = setting("127.0.0.1:50053", "address of the offline service")
-    replay_share: float = setting(1.0, "share of the served requests that are replayed, 0 to 1", check=_share)
-    replay_batch: int = setting(500, "requests replayed in one call at most", check=_batch)
+    replay_share: float = setting(1.0, "share of the served requests that are replayed, 0 to 1", check=between(0, 1))
+    replay_batch: int = setting(500, "requests replayed in one call at most", check=between(1, MOST_REQUEST_IDS))
     replay_interval_ms: int = setting(1_000, "pause between calls while batches are not full, in ms", check=at_least(1))
     replay_settle_ms: int = setting(
         2_000, "how long a vector is left alone before its first replay, while the logs are written, in ms",

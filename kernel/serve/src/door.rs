@@ -26,6 +26,8 @@ use crate::wire::Reason;
 
 /// The service as health and reflection name it.
 pub(crate) const SERVICE: &str = "skewless.api.online.v1.OnlineService";
+/// The name under which health says that the process lives, whether or not it can answer anything.
+pub(crate) const LIVE: &str = "live";
 const GET_ONLINE_FEATURES: &str = "/skewless.api.online.v1.OnlineService/GetOnlineFeatures";
 const LOG_PREDICTION: &str = "/skewless.api.online.v1.OnlineService/LogPrediction";
 

@@ -19,7 +19,7 @@ use tonic_health::server::HealthReporter;
 use crate::catalogue::Catalogue;
 use crate::connection::{Connection, Load};
 use crate::counters::Counters;
-use crate::door::{Door, SERVICE};
+use crate::door::{Door, LIVE, SERVICE};
 use crate::read::ReadPath;
 use crate::served::{Served, ServedQueue};
 use crate::settings::Settings;
@@ -161,6 +161,8 @@ impl Server {
             life: Mutex::default(),
         };
         made.tell_health(false);
+        let live = made.health.set_service_status(LIVE, ServingStatus::Serving);
+        made.control.block_on(live);
         Ok(made)
     }
 

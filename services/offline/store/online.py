@@ -25,6 +25,13 @@ class ValkeyRows:
         self._address = f"{connection.get('host')}:{connection.get('port')}"
         self._write = self._redis.register_script(WRITE_LATEST_ROW)
 
+    def ask(self) -> None:
+        """Returns if the store answers. Raises DependencyUnavailableError."""
+        try:
+            self._redis.ping()
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
+
     def synced(self, marker: str) -> int:
         """The run up to which the view's rows are online; 0: none, or the store has lost them."""
         try:

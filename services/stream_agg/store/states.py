@@ -39,6 +39,10 @@ class ValkeyStore:
         self._options = {**options, "socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
         self.address = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
+    def ask(self) -> None:
+        """Returns if the store answers and is of use. Raises StoreLostError and StoreRefusedError."""
+        self.connect().close()
+
     def connect(self) -> ValkeyStates:
         return ValkeyStates(self._class(**self._options), self.address, self._script)
 

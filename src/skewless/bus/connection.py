@@ -17,10 +17,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # these are i
     ResourceType,
 )
 
-from skewless.bus.errors import BusError, code_of, complaints, text_of
+from skewless.bus.errors import BusError, BusSetUpError, code_of, complaints, text_of
 from skewless.bus.group import Committed, Group
 from skewless.bus.reader import Reader
 from skewless.bus.sender import Sender
+from skewless.settings import BrokerSettings
 
 PARTITIONS: Final = 4
 """How many partitions a topic gets that the product makes."""
@@ -47,9 +48,10 @@ class Bus:
 
     address: ``host:port``, several with commas. Nothing is connected before it is needed.
     timeout_s: how long a question to the broker may take, in seconds.
+    security: options of the Kafka client for TLS and SASL; see `Bus.of`. Raises BusSetUpError if they are of no use.
     """
 
-    def __init__(self, address: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, address: str, *, timeout_s: float = 10.0, security: Mapping[str, str] | None = None) -> None:
         self.address = address
         self._timeout_s = timeout_s
         self._config: dict[str, Any] = {
@@ -61,10 +63,34 @@ class Bus:
             "reconnect.backoff.max.ms": 2_000,
             "socket.keepalive.enable": True,
             "error_cb": complaints(address),
+            **(security or {}),
         }
-        self._admin = AdminClient(self._config)
+        try:
+            self._admin = AdminClient(self._config)
+        except KafkaException as error:
+            raise BusSetUpError(address, text_of(error)) from error
         self._lock = threading.Lock()
         self._groups: dict[str, Group] = {}
+
+    @classmethod
+    def of(cls, settings: BrokerSettings, *, timeout_s: float = 10.0) -> Bus:
+        """The broker that a service is told of."""
+        protocol = settings.broker_protocol.upper()
+        security = {"security.protocol": protocol}
+        if settings.broker_ca_file is not None:
+            security["ssl.ca.location"] = str(settings.broker_ca_file)
+        if protocol.startswith("SASL"):
+            security |= {
+                "sasl.mechanism": settings.broker_mechanism.upper(),
+                "sasl.username": settings.broker_username.reveal(),
+                "sasl.password": settings.broker_password.reveal(),
+            }
+        return cls(settings.broker, timeout_s=timeout_s, security=security)
+
+    def ask(self) -> None:
+        """Returns if the broker answers. Raises BusError."""
+        answer = self._admin.describe_cluster(request_timeout=self._timeout_s)
+        self._wait(answer, "asking for the cluster")
 
     def topic(self, name: str) -> Topic | None:
         """The facts about a topic; None if there is none of this name. Raises BusError."""

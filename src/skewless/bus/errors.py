@@ -22,6 +22,16 @@ class BusError(DependencyUnavailableError):
         super().__init__(what="the broker", address=address, detail=f"{doing}: {detail}")
 
 
+class BusSetUpError(SkewlessError):
+    """The client cannot be made with what it was told of TLS and SASL."""
+
+    def __init__(self, address: str, detail: str) -> None:
+        super().__init__(
+            f"no client of the broker at {address} can be made: {detail}; look at the settings SKEWLESS_BROKER_...",
+            metadata={"address": address},
+        )
+
+
 class PositionLostError(SkewlessError):
     """The log does not have the position that was to be read, or is not there any more.
 

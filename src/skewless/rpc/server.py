@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -21,6 +21,9 @@ from skewless.rpc.limits import MAX_MESSAGE_BYTES, MAX_STATUS_BYTES
 from skewless.rpc.observed import Observed
 
 log = logging.getLogger(__name__)
+
+LIVE: Final = "live"
+"""The name under which health says that the process lives, whether or not it can answer anything."""
 
 
 class ListenError(OSError):
@@ -84,6 +87,7 @@ class Server:
         """Listens, not yet serving by its health. Gives ``host:port``. Raises ListenError."""
         reflection.enable_server_reflection(self._names, self._server)
         self.set_serving(serving=False)
+        self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         try:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError as error:

@@ -19,7 +19,7 @@ from skewless.api.registry.v1 import registry_service_pb2_grpc as stubs
 from skewless.clock import Backoff
 from skewless.codec.definitions import catalog_from_proto
 from skewless.definitions.catalog import Catalog
-from skewless.errors import SkewlessError
+from skewless.errors import NotReadyError, SkewlessError
 from skewless.rpc.channel import METADATA, connect, to_error
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ class CatalogWatcher:
     def start(self) -> CatalogWatcher:
         self._thread.start()
         return self
+
+    def ask(self) -> None:
+        """Returns once a first catalogue was taken. Raises SkewlessError, saying why there is none, before."""
+        if not self._first.is_set():
+            raise self.last_error or NotReadyError(waiting_for=f"definitions from the registry at {self._address}")
 
     def wait_first(self, timeout_s: float) -> bool:
         """Whether a first catalogue was taken, waiting for it if need be."""

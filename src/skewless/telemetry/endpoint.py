@@ -6,14 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Final
 
 from skewless.telemetry.scrape import everything
 
 log = logging.getLogger(__name__)
 
-_PATH: Final = "/metrics"
+PATH: Final = "/metrics"
 
 
 def serve(listen: str) -> tuple[str, Callable[[], None]]:
@@ -34,22 +33,13 @@ def serve(listen: str) -> tuple[str, Callable[[], None]]:
     return f"{host}:{server.server_address[1]}", stop
 
 
-def tell(path: Path | None, address: str) -> None:
-    """Writes ``host:port`` for whoever started this process. Appears at once, whole."""
-    log.info("metrics at http://%s%s", address, _PATH)
-    if path is not None:
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(address + "\n", encoding="utf-8")
-        fresh.replace(path)
-
-
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10
     """Seconds that a client has for its request."""
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != _PATH:
-            self.send_error(404, f"metrics are at {_PATH}")
+        if self.path.partition("?")[0] != PATH:
+            self.send_error(404, f"metrics are at {PATH}")
             return
         try:
             body = everything()

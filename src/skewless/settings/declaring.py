@@ -1,0 +1,70 @@
+"""How a setting is declared: its default, what it is, and what it may be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Final
+
+PREFIX: Final = "SKEWLESS_"
+
+
+class Secret:
+    """A text that is not shown."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself; never log it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    doc: str = "",
+    *,
+    env: str | None = None,
+    check: Callable[[Any], str | None] | None = None,
+) -> Any:
+    """A field of settings.
+
+    default: its value when it is not set; without one it must be.
+    doc: what it is, with its unit.
+    env: the variable's name if it is not the field's name in capitals behind ``SKEWLESS_``.
+    check: gives what is wrong with a value, or None.
+    """
+    return dataclasses.field(default=default, metadata={"doc": doc, "env": env, "check": check})
+
+
+def variable(field: dataclasses.Field[Any]) -> str:
+    """The environment variable of a field."""
+    return field.metadata.get("env") or PREFIX + field.name.upper()
+
+
+def at_least(least: float) -> Callable[[Any], str | None]:
+    """A check that a number is not below ``least``."""
+    return lambda value: None if value >= least else f"must be at least {least}"
+
+
+def between(least: float, most: float) -> Callable[[Any], str | None]:
+    """A check that a number is not below ``least`` and not above ``most``."""
+    return lambda value: None if least <= value <= most else f"must be from {least} to {most}"
+
+
+def one_of(*words: str) -> Callable[[str], str | None]:
+    """A check that a text is one of ``words``, in capitals or not."""
+    return lambda value: None if value.upper() in words else f"must be one of {', '.join(words)}"

@@ -1,0 +1,84 @@
+"""Settings that services have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from skewless.settings.declaring import Secret, between, one_of, setting
+
+PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+def _endpoint_fault(url: Secret) -> str | None:
+    """What is wrong with the address of a collector."""
+    text = url.reveal()
+    if text and not text.startswith(("http://", "https://")):
+        return "must be a URL with http(s)"
+    if "@" in text:
+        return "must be without user and password, which gRPC does not take there; see OTEL_EXPORTER_OTLP_HEADERS"
+    return None
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What every service is told at its start."""
+
+    listen: str = setting("127.0.0.1:0", "address to listen on, host:port; port 0: any free one")
+    ready_file: Path | None = setting(None, "file that gets `host:port` once the service answers; empty: none")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", check=one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("text", "text, or json: an object a line", check=one_of("TEXT", "JSON"))
+    otlp_endpoint: Secret = setting(
+        Secret(""),
+        "where traces are sent by OTLP over gRPC, as http://host:port or https://host:port; empty: nowhere",
+        check=_endpoint_fault,
+    )
+    spans_file: Path | None = setting(None, "file that spans are appended to, a JSON object a line; empty: none")
+    trace_ratio: float = setting(
+        0.01,
+        "share of the traces begun here that are kept, 0 to 1; those that callers keep are always continued",
+        check=between(0, 1),
+    )
+    metrics_listen: str = setting("", "address of the Prometheus endpoint; port 0: any free one; empty: none")
+    metrics_file: Path | None = setting(None, "file that gets `host:port` of the Prometheus endpoint; empty: none")
+
+    @property
+    def traced(self) -> bool:
+        """Whether spans go anywhere."""
+        return bool(self.otlp_endpoint.reveal() or self.spans_file)
+
+    def contradictions(self) -> Iterator[str]:
+        """Settings that are each well and do not go together, as faults."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class BrokerSettings(ServiceSettings):
+    """What a service that talks to Kafka is told besides."""
+
+    broker: str = setting("127.0.0.1:9092", "address of the Kafka broker, host:port; several with commas")
+    broker_protocol: str = setting("PLAINTEXT", ", ".join(PROTOCOLS), check=one_of(*PROTOCOLS))
+    broker_mechanism: str = setting("SCRAM-SHA-512", "of SASL: " + ", ".join(MECHANISMS), check=one_of(*MECHANISMS))
+    broker_username: Secret = setting(Secret(""), "name of this client, for SASL")
+    broker_password: Secret = setting(Secret(""), "password of this client, for SASL")
+    broker_ca_file: Path | None = setting(
+        None, "certificates, as PEM, that the broker's is to be signed by; empty: those of the system"
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        protocol = self.broker_protocol.upper()
+        if protocol.startswith("SASL"):
+            for name in ("broker_username", "broker_password"):
+                if not getattr(self, name).reveal():
+                    yield f"SKEWLESS_{name.upper()}: must be set, since SKEWLESS_BROKER_PROTOCOL is {protocol}"
+        elif self.broker_username.reveal() or self.broker_password.reveal():
+            yield (
+                "SKEWLESS_BROKER_PROTOCOL: must be SASL_SSL or SASL_PLAINTEXT, since a name or a password is given; "
+                f"got {protocol!r}"
+            )
+        if self.broker_ca_file is not None and not protocol.endswith("SSL"):
+            yield f"SKEWLESS_BROKER_PROTOCOL: must be SSL or SASL_SSL, since certificates are given; got {protocol!r}"
