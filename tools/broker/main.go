@@ -1,5 +1,5 @@
-// Command broker is the embedded broker: one Kafka-protocol node on the loopback interface that keeps
-// its log in a directory. It listens, says so, and serves until SIGTERM or SIGINT.
+// Command broker is the embedded broker: one Kafka-protocol node, on the loopback interface unless told otherwise,
+// that keeps its log in a directory. It listens, says so, and serves until SIGTERM or SIGINT.
 package main
 
 import (
@@ -22,71 +22,91 @@ var keepEverything = map[string]string{
 	"offsets.retention.minutes": "2147483647",
 }
 
+// options are the flags.
+type options struct {
+	door       door
+	port       int
+	dataDir    string
+	readyFile  string
+	partitions int
+	autoCreate bool
+	fsync      bool
+	verbose    bool
+}
+
 func main() {
-	port := flag.Int("port", 0, "port on 127.0.0.1; 0 takes a free one")
-	dataDir := flag.String("data-dir", "", "directory of the log (required; made if missing)")
-	readyFile := flag.String("ready-file", "", "file to write host:port into once the broker listens")
-	partitions := flag.Int("partitions", 4, "partitions of a topic whose creation names no number")
-	autoCreate := flag.Bool("auto-create", false, "create a topic when a client first asks for it")
-	fsync := flag.Bool("fsync", false, "sync every append to the disk: survives a power loss, and is slow")
-	verbose := flag.Bool("verbose", false, "log the broker's own warnings to stderr")
+	var given options
+	flag.StringVar(&given.door.host, "listen", "127.0.0.1", "`host` to listen on; 0.0.0.0 for all, then with --advertise")
+	flag.StringVar(&given.door.advertised, "advertise", "",
+		"`host:port` that clients are told to connect to; where it listens if not given")
+	flag.IntVar(&given.port, "port", 0, "port to listen on; 0 takes a free one")
+	flag.StringVar(&given.dataDir, "data-dir", "", "directory of the log (required; made if missing)")
+	flag.StringVar(&given.readyFile, "ready-file", "", "file to write host:port into once the broker listens")
+	flag.IntVar(&given.partitions, "partitions", 4, "partitions of a topic whose creation names no number")
+	flag.BoolVar(&given.autoCreate, "auto-create", false, "create a topic when a client first asks for it")
+	flag.BoolVar(&given.fsync, "fsync", false, "sync every append to the disk: survives a power loss, and is slow")
+	flag.BoolVar(&given.verbose, "verbose", false, "log the broker's own warnings to stderr")
 	flag.Parse()
 
-	if err := serve(*port, *dataDir, *readyFile, *partitions, *autoCreate, *fsync, *verbose); err != nil {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	if err := serve(&given, stop); err != nil {
 		fmt.Fprintln(os.Stderr, "broker:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(port int, dataDir, readyFile string, partitions int, autoCreate, fsync, verbose bool) error {
-	if dataDir == "" || flag.NArg() > 0 {
+// serve runs the broker until stop.
+func serve(given *options, stop <-chan os.Signal) error {
+	if given.dataDir == "" || flag.NArg() > 0 {
 		return errors.New("give --data-dir, and flags only")
 	}
-	unlock, err := lock(dataDir)
+	if err := given.door.check(); err != nil {
+		return err
+	}
+	unlock, err := lock(given.dataDir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 
-	options := []kfake.Opt{
-		kfake.Ports(port),
+	opts := []kfake.Opt{
+		kfake.Ports(given.port),
+		kfake.ListenFn(given.door.listen),
 		kfake.ClusterID("skewless"),
-		kfake.DefaultNumPartitions(partitions),
-		kfake.DataDir(dataDir),
+		kfake.DefaultNumPartitions(given.partitions),
+		kfake.DataDir(given.dataDir),
 		kfake.BrokerConfigs(keepEverything),
 	}
-	if autoCreate {
-		options = append(options, kfake.AllowAutoTopicCreation())
+	if given.autoCreate {
+		opts = append(opts, kfake.AllowAutoTopicCreation())
 	}
-	if fsync {
-		options = append(options, kfake.SyncWrites())
+	if given.fsync {
+		opts = append(opts, kfake.SyncWrites())
 	}
-	if verbose {
-		options = append(options, kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)))
+	if given.verbose {
+		opts = append(opts, kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)))
 	}
-	if err := restoreSequences(dataDir); err != nil {
+	if err := restoreSequences(given.dataDir); err != nil {
 		return err
 	}
-	cluster, err := kfake.NewCluster(options...)
+	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		return err
 	}
 	defer cluster.Close()
-	if err := forgetSequences(dataDir); err != nil {
+	if err := forgetSequences(given.dataDir); err != nil {
 		return err
 	}
 	cluster.ControlKey(int16(kmsg.Produce), stampAppendTime(cluster))
 
-	address := cluster.ListenAddrs()[0]
-	if readyFile != "" {
-		if err := writeAtomically(readyFile, address+"\n"); err != nil {
+	if given.readyFile != "" {
+		if err := writeAtomically(given.readyFile, given.door.bound+"\n"); err != nil {
 			return err
 		}
 	}
-	fmt.Println("ready", address)
+	fmt.Println("ready", given.door.bound)
 
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	<-stop
 	return nil
 }
