@@ -32,6 +32,7 @@ type options struct {
 	autoCreate bool
 	fsync      bool
 	verbose    bool
+	security   security
 }
 
 func main() {
@@ -46,6 +47,10 @@ func main() {
 	flag.BoolVar(&given.autoCreate, "auto-create", false, "create a topic when a client first asks for it")
 	flag.BoolVar(&given.fsync, "fsync", false, "sync every append to the disk: survives a power loss, and is slow")
 	flag.BoolVar(&given.verbose, "verbose", false, "log the broker's own warnings to stderr")
+	flag.StringVar(&given.security.certificate, "tls-cert", "", "certificate `file`, PEM: clients must speak TLS")
+	flag.StringVar(&given.security.key, "tls-key", "", "its key `file`, PEM")
+	flag.StringVar(&given.security.user, "user", "", "`name` that clients must log in with by SASL; password in "+passwordVariable)
+	flag.StringVar(&given.security.mechanism, "mechanism", "SCRAM-SHA-512", "of SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
 	flag.Parse()
 
 	stop := make(chan os.Signal, 1)
@@ -64,20 +69,24 @@ func serve(given *options, stop <-chan os.Signal) error {
 	if err := given.door.check(); err != nil {
 		return err
 	}
+	opts, err := given.security.options()
+	if err != nil {
+		return err
+	}
 	unlock, err := lock(given.dataDir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 
-	opts := []kfake.Opt{
+	opts = append(opts,
 		kfake.Ports(given.port),
 		kfake.ListenFn(given.door.listen),
 		kfake.ClusterID("skewless"),
 		kfake.DefaultNumPartitions(given.partitions),
 		kfake.DataDir(given.dataDir),
 		kfake.BrokerConfigs(keepEverything),
-	}
+	)
 	if given.autoCreate {
 		opts = append(opts, kfake.AllowAutoTopicCreation())
 	}
