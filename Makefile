@@ -99,6 +99,12 @@ settings-page: setup ## Write docs/operations/settings.md again after a change o
 protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entry
 	$(BIN)/buf build protos --exclude-source-info -o protos/baseline.binpb
 
+# --- Chart --------------------------------------------------------------------------------------------------
+
+.PHONY: chart-examples
+chart-examples: setup $(HELM) ## Renew what of the chart is made from elsewhere: examples, schema of settings, table of values
+	$(BIN)/python -m tools.chart
+
 # --- Examples -----------------------------------------------------------------------------------------------
 
 EXAMPLE ?= flights

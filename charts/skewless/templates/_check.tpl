@@ -24,6 +24,16 @@ What a single value may be says values.schema.json.
 {{- $faults = append $faults "lake.url: write the URL of a bucket, lake.volume.existingClaim a claim, or lake.volume.create=true" -}}
 {{- end -}}
 
+{{- if and $values.broker.address (not (regexMatch "^[^,:/@ ]+:[0-9]+(,[^,:/@ ]+:[0-9]+)*$" $values.broker.address)) -}}
+{{- $faults = append $faults (printf "broker.address: write host:port, several with commas and no blanks; it is %s" $values.broker.address) -}}
+{{- end -}}
+{{- if and $values.lake.url (not (regexMatch "^[a-z][a-z0-9]*://[^/@]+" $values.lake.url)) -}}
+{{- $faults = append $faults (printf "lake.url: write the URL of a bucket, such as s3://bucket/prefix, without a password; it is %s" $values.lake.url) -}}
+{{- end -}}
+{{- if and $values.telemetry.otlpEndpoint (not (regexMatch "^https?://[^@]+$" $values.telemetry.otlpEndpoint)) -}}
+{{- $faults = append $faults "telemetry.otlpEndpoint: write http://host:port or https://host:port, without user and password" -}}
+{{- end -}}
+
 {{- with $values.lake -}}
 {{- if and .url (or .volume.existingClaim .volume.create) -}}
 {{- $faults = append $faults "lake.url: given together with lake.volume; write one of the two" -}}

@@ -1,0 +1,153 @@
+"""The settings files are read by the services themselves, and say what the rest of the chart says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skewless.settings import BrokerSettings, Secret, ServiceSettings, load
+from tests.charts.charting import CASES, Object, component, find, pods, render, services
+from tools.chart.settings import kinds, reserved
+
+SERVICES = sorted(services())
+MOUNTED = "/etc/skewless/"
+
+
+def settings_of(objects: list[Object], name: str) -> str:
+    (found,) = [one for one in find(objects, "ConfigMap") if component(one) == name]
+    text: str = found["data"]["settings.toml"]
+    return text
+
+
+def read(objects: list[Object], name: str, folder: Path) -> ServiceSettings:
+    """The settings as the service reads them in its pod, with a file for every Secret that is mounted."""
+    (deployment,) = [one for one in find(objects, "Deployment") if component(one) == name]
+    spec = deployment["spec"]["template"]["spec"]
+    environ = {one["name"]: one["value"] for one in spec["containers"][0]["env"] if "value" in one}
+    assert environ["SKEWLESS_SETTINGS_FILE"] == f"{MOUNTED}settings/settings.toml"
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    for mount in spec["containers"][0]["volumeMounts"]:
+        secret = volumes[mount["name"]].get("secret")
+        for item in secret["items"] if secret else ():
+            path = folder / mount["mountPath"].removeprefix(MOUNTED) / item["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"secret of {secret['secretName']}\n")
+    folder.mkdir(exist_ok=True)
+    file = folder / "settings.toml"
+    file.write_text(settings_of(objects, name).replace(MOUNTED, f"{folder}/"))
+    return load(kinds()[name], {**environ, "SKEWLESS_SETTINGS_FILE": str(file)})
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_takes_its_settings(name: str, case: str, tmp_path: Path) -> None:
+    example, values = CASES[case]
+    objects = render(example, values)
+    settings: Any = read(objects, name, tmp_path)
+    ports = services()[name]["ports"]
+    assert settings.listen == f"0.0.0.0:{ports['grpc']}"
+    assert settings.metrics_listen == f"0.0.0.0:{ports['metrics']}"
+    assert settings.log_format == "json"
+    # What it calls are Services of the release, with their ports.
+    there = {
+        f"{one['metadata']['name']}:{port['port']}" for one in find(objects, "Service") for port in one["spec"]["ports"]
+    }
+    for called in services()[name]["calls"]:
+        assert getattr(settings, called.replace("-", "_")) in there
+    if isinstance(settings, BrokerSettings):
+        assert example == "production" or settings.broker in there
+
+
+def test_what_is_outside_comes_from_secrets(tmp_path: Path) -> None:
+    objects = render("production")
+    registry: Any = read(objects, "registry", tmp_path / "registry")
+    assert registry.database_url == Secret("secret of skewless-database")
+    assert registry.migrate == "never"
+    online: Any = read(objects, "online", tmp_path / "online")
+    assert online.store_url == Secret("secret of skewless-store")
+    assert online.broker_password == online.broker_username == Secret("secret of skewless-broker")
+    assert (online.broker_protocol, online.broker_mechanism) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert str(online.broker_ca_file).endswith("/broker-ca/ca.crt")
+    assert online.otlp_endpoint == Secret("http://collector.observability:4317")
+    stream: Any = read(objects, "stream-agg", tmp_path / "stream")
+    offline: Any = read(objects, "offline", tmp_path / "offline")
+    assert stream.lake == offline.lake == "s3://features/skewless"
+
+
+def test_a_trial_finds_its_parts(tmp_path: Path) -> None:
+    objects = render("trial")
+    ports = {
+        (one["metadata"]["name"], port["port"]) for one in find(objects, "Service") for port in one["spec"]["ports"]
+    }
+    registry: Any = read(objects, "registry", tmp_path / "registry")
+    online: Any = read(objects, "online", tmp_path / "online")
+    for url in (registry.database_url.reveal(), online.store_url.reveal(), f"kafka://{online.broker}"):
+        found = re.fullmatch(r"\w+://(?:skewless@)?([\w-]+):(\d+)(?:/\w+)?", url)
+        assert found is not None
+        assert (found[1], int(found[2])) in ports
+    assert registry.migrate == "auto"
+    (kafka,) = find(objects, "Deployment", "skewless-trial-kafka")
+    arguments = kafka["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[arguments.index("--advertise") + 1] == online.broker
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_setting_gets_through_values_as_it_is(name: str, tmp_path: Path) -> None:
+    """Numbers, texts and switches of YAML, through helm, TOML and the service."""
+    kind = kinds()[name]
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if field.name not in reserved() and not isinstance(field.default, Path | None):
+            given[field.name] = field.default
+    values: dict[str, Any] = {"components": {name: {"settings": given, "terminationGracePeriodSeconds": 600}}}
+    settings = read(render("trial", values), name, tmp_path)
+    assert {key: getattr(settings, key) for key in given} == given
+    assert all(type(getattr(settings, key)) is type(value) for key, value in given.items())
+
+
+def test_texts_are_kept_letter_by_letter() -> None:
+    text = 'a "b" \\ c\td <e> & ü = # \n'
+    objects = render("trial", {"components": {"offline": {"settings": {"log_level": text}}}})
+    assert tomllib.loads(settings_of(objects, "offline"))["log_level"] == text
+
+
+def test_settings_of_a_component_come_on_top_of_those_of_all() -> None:
+    values = {"settings": {"log_level": "WARNING"}, "components": {"online": {"settings": {"log_level": "DEBUG"}}}}
+    objects = render("trial", values)
+    levels = {name: tomllib.loads(settings_of(objects, name))["log_level"] for name in SERVICES}
+    assert levels == {**dict.fromkeys(SERVICES, "WARNING"), "online": "DEBUG"}
+
+
+def test_every_secret_and_every_address_is_the_charts() -> None:
+    known = {field.name for kind in kinds().values() for field in dataclasses.fields(kind)}
+    assert set(reserved()) <= known
+    secrets = {
+        field.name
+        for kind in kinds().values()
+        for field in dataclasses.fields(kind)
+        if isinstance(field.default, Secret)
+    }
+    assert secrets <= set(reserved())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_secret_is_in_what_anybody_may_read(case: str) -> None:
+    example, values = CASES[case]
+    objects = render(example, values)
+    shown = json.dumps(find(objects, "ConfigMap"))
+    assert re.findall(r"://[^/\"\s]*:[^/\"\s]*@", shown) == []
+    for one in find(objects, "ConfigMap"):
+        if component(one) in services():
+            keys = set(tomllib.loads(one["data"]["settings.toml"]))
+            assert not keys & {"store_url", "database_url", "broker_username", "broker_password", "otlp_endpoint"}
+    for name, pod in pods(objects):
+        for container in pod["spec"]["containers"]:
+            for variable in container.get("env", ()):
+                # A trial has no password that could be shown.
+                assert not re.search(r"://[^/]*:[^/]*@", variable.get("value", "")), name
