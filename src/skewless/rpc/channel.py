@@ -26,6 +26,9 @@ METADATA: Final = ((STATUS_BYTES_HEADER, str(MAX_STATUS_BYTES)),)
 def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
     """A channel; it connects when it is first used, and again whenever the peer is back.
 
+    Calls to an address that stands for several servers (a headless Service of Kubernetes, say, or
+    ``ipv4:10.0.0.1:50052,10.0.0.2:50052``) are spread over them; servers that come and go are noticed within seconds.
+
     Methods of ``services`` that are declared free of side effects are tried again, at most 3 times in all,
     when the peer is UNAVAILABLE.
     """
@@ -40,29 +43,33 @@ def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2_000),
+            ("grpc.dns_min_time_between_resolutions_ms", 1_000),
             ("grpc.enable_retries", 1),
             ("grpc.service_config", json.dumps(_service_config(services))),
+            # A list is no name that a server could take for its own.
+            *((("grpc.default_authority", "localhost"),) if "," in address else ()),
         ],
     )
 
 
 def _service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
     names = [
         {"service": service.full_name, "method": method.name}
         for service in services
         for method in service.methods
         if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     ]
-    if not names:
-        return {}
-    policy = {
-        "maxAttempts": 3,
-        "initialBackoff": "0.1s",
-        "maxBackoff": "1s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
+    if names:
+        policy = {
+            "maxAttempts": 3,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "1s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        config["methodConfig"] = [{"name": names, "retryPolicy": policy}]
+    return config
 
 
 def to_error(error: grpc.RpcError, address: str, service: str = _PEER) -> SkewlessError:
