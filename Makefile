@@ -34,7 +34,7 @@ BROKER_SOURCES := $(wildcard tools/broker/*.go tools/broker/go.mod tools/broker/
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r target text; do printf '  %-18s %s\n' "$$target" "$$text"; done
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | while IFS='|' read -r target text; do printf '  %-18s %s\n' "$$target" "$$text"; done
 
 .PHONY: doctor
 doctor: ## Name what this machine lacks, and how to get it
@@ -142,6 +142,16 @@ test: setup $(HELM) ## Cargo tests, then pytest without the long ones
 .PHONY: test-long
 test-long: setup ## Only the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 1800
+
+# Says by IMAGE_LOAD how the cluster takes a tar: `kind load image-archive`, `minikube image load`, ...
+# IMAGE_DIR: images that are there already; else those of this commit are built.
+.PHONY: test-k8s k8s-told
+test-k8s: k8s-told setup tools $(if $(IMAGE_DIR),,images) ## The chart on a real cluster (KUBECONFIG=... IMAGE_LOAD='command taking an image tar')
+	$(BIN)/python -m tests.k8s --images '$(or $(IMAGE_DIR),dist/images)'
+
+k8s-told:
+	@test -n "$${KUBECONFIG:-}" || { echo "name the cluster: make test-k8s KUBECONFIG=FILE IMAGE_LOAD=COMMAND"; exit 2; }
+	@test -n "$${IMAGE_LOAD:-}" || { echo "say how it takes an image's tar: IMAGE_LOAD='kind load image-archive'"; exit 2; }
 
 # --- Benchmarks: JSON lines on stdout, progress on stderr ---------------------------------------------------
 
