@@ -22,21 +22,18 @@ SCRAPED: Final = {"namespace", "job", "pod", "instance"}
 
 
 def render(on: str, values: Mapping[str, Any] | None = None) -> list[Object]:
-    """What an example renders with values on top of its own. Raises HelmError."""
-    return _objects(_template(on, json.dumps(values or {}, sort_keys=True)))
+    """What an example renders with values on top of its own; not to be changed. Raises HelmError."""
+    return _rendered(on, json.dumps(values or {}, sort_keys=True))
 
 
 @functools.cache
-def _template(on: str, values: str) -> str:
+def _rendered(on: str, values: str) -> list[Object]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(values)
         file.flush()
         example: list[str | Path] = [] if on == NOTHING else ["--values", rendered.values_of(on)]
-        return rendered.template(*example, "--values", Path(file.name))
-
-
-def _objects(text: str) -> list[Object]:
-    return [document for document in yaml.safe_load_all(text) if document]
+        text = rendered.template(*example, "--values", Path(file.name))
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
 def find(objects: list[Object], kind: str, name: str = "") -> list[Object]:

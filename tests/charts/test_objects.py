@@ -295,8 +295,14 @@ def test_helm_test_asks_every_service() -> None:
     (container,) = pod["spec"]["containers"]
     assert container["command"] == ["skewless", "status"]
     (address,) = container["env"]
-    named = {pair.partition("=")[0] for pair in address["value"].split(",")}
-    assert named == {fact["service"] for fact in services().values()}
+    named = dict(pair.split("=") for pair in address["value"].split(","))
+    assert named.keys() == {fact["service"] for fact in services().values()}
+    there = {
+        f"{one['metadata']['name']}:{port['port']}"
+        for one in find(render("production"), "Service")
+        for port in one["spec"]["ports"]
+    }
+    assert set(named.values()) <= there
 
 
 def test_a_trial_leaves_no_claim_and_others_keep_their_tables() -> None:

@@ -37,11 +37,15 @@
 {{- end }}
 {{- end -}}
 
-{{/* SKEWLESS_ADDRESS: the services of the mesh that run. Takes the mesh. */}}
+{{/* SKEWLESS_ADDRESS: the services of the mesh that run, and all replicas of online. Takes the mesh. */}}
 {{- define "skewless.clientAddress" -}}
 {{- $pairs := list -}}
 {{- range $name, $component := .components -}}
-{{- if $component.service }}{{ $pairs = append $pairs (printf "%s=%s" $component.service (index $.addresses $name)) }}{{ end -}}
+{{- if $component.service -}}
+{{- $address := index $.addresses $name -}}
+{{- if $component.headless }}{{ $address = printf "%s-headless:%v" $component.object $component.ports.grpc }}{{ end -}}
+{{- $pairs = append $pairs (printf "%s=%s" $component.service $address) -}}
+{{- end -}}
 {{- end -}}
 {{- join "," $pairs -}}
 {{- end -}}
