@@ -80,6 +80,23 @@ def test_what_is_outside_comes_from_secrets(tmp_path: Path) -> None:
     assert stream.lake == offline.lake == "s3://features/skewless"
 
 
+@pytest.mark.parametrize("case", ["trial", "production"])
+def test_the_command_line_reaches_the_broker_as_services_do(case: str, tmp_path: Path) -> None:
+    objects = render(case, {"components": {"cli": {"enabled": True}}})
+    (deployment,) = [one for one in find(objects, "Deployment") if component(one) == "cli"]
+    environ = {one["name"]: one["value"] for one in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
+    for name, value in environ.items():
+        if name.endswith("_FILE"):
+            environ[name] = str(tmp_path / Path(value).name)
+            Path(environ[name]).write_text("secret of skewless-broker\n")
+    settings = load(BrokerSettings, environ)
+    online: Any = read(objects, "online", tmp_path)
+    for field in dataclasses.fields(BrokerSettings):
+        if field.name.startswith("broker") and field.name != "broker_ca_file":
+            assert getattr(settings, field.name) == getattr(online, field.name)
+    assert (settings.broker_ca_file is None) == (online.broker_ca_file is None)
+
+
 def test_a_trial_finds_its_parts(tmp_path: Path) -> None:
     objects = render("trial")
     ports = {
@@ -122,6 +139,20 @@ def test_settings_of_a_component_come_on_top_of_those_of_all() -> None:
     objects = render("trial", values)
     levels = {name: tomllib.loads(settings_of(objects, name))["log_level"] for name in SERVICES}
     assert levels == {**dict.fromkeys(SERVICES, "WARNING"), "online": "DEBUG"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_chart_knows_services_as_they_are(name: str) -> None:
+    """Ports, what they use, whom they call and how long their calls may take to end."""
+    fields = {field.name: field for field in dataclasses.fields(kinds()[name])}
+    facts = services()[name]
+    assert str(fields["listen"].default).rpartition(":")[2] == str(facts["ports"]["grpc"])
+    needs = {"database_url": "database", "store_url": "store", "broker": "broker", "lake": "lake"}
+    assert set(facts["uses"]) == {use for field, use in needs.items() if field in fields}
+    others = {fact["service"]: other for other, fact in services().items()}
+    assert set(facts["calls"]) == {others[field] for field in fields if field in others}
+    graces = {field for field in fields if "grace" in field}
+    assert graces == ({facts["graceSetting"]} if "graceSetting" in facts else set())
 
 
 def test_every_secret_and_every_address_is_the_charts() -> None:

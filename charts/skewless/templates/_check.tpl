@@ -10,7 +10,7 @@ What a single value may be says values.schema.json.
 
 {{- $uses := list -}}
 {{- range $mesh.components }}{{ $uses = concat $uses .uses | uniq }}{{ end -}}
-{{- $trial := "or trial=true for one that is bundled and keeps nothing dear" -}}
+{{- $trial := "or write trial=true to have one bundled, for a look" -}}
 {{- if and (has "database" $uses) (not $values.trial) (empty $values.database.url.secretName) -}}
 {{- $faults = append $faults (printf "database.url.secretName: name the Secret with the URL of PostgreSQL, %s" $trial) -}}
 {{- end -}}
