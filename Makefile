@@ -105,6 +105,19 @@ protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entr
 chart-examples: setup $(HELM) ## Renew what of the chart is made from elsewhere: examples, schema of settings, table of values
 	$(BIN)/python -m tools.chart
 
+# --- Images: with Docker if it answers, else with buildah ------------------------------------------------------
+
+OUT ?= dist/images
+IMAGES_FLAGS = --out '$(OUT)' --images '$(IMAGES)'
+
+.PHONY: images
+images: setup ## Container images as tars in dist/images (TAG=..., IMAGES="online cli", BASE=an image with Python 3.11)
+	$(BIN)/python -m tools.images build $(IMAGES_FLAGS) --tag '$(TAG)' --base '$(BASE)'
+
+.PHONY: images-check
+images-check: setup ## Run what is in those tars, as their user, on a read-only root (needs root)
+	$(BIN)/python -m tools.images check $(IMAGES_FLAGS)
+
 # --- Examples -----------------------------------------------------------------------------------------------
 
 EXAMPLE ?= flights

@@ -1,0 +1,34 @@
+"""Running programs whose output matters only when they fail."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class CommandError(Exception):
+    """A program failed, with what it wrote."""
+
+
+def run(*command: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None, text: str = "") -> str:
+    """Runs a program with ``text`` as its input; returns what it printed. Raises CommandError."""
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environ, input=text, check=False, capture_output=True, text=True, errors="replace"
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be started: {error}") from error
+    if done.returncode != 0:
+        line = " ".join(map(str, command))
+        raise CommandError(f"{line}\n{done.stdout}{done.stderr}\nended with exit code {done.returncode}")
+    return done.stdout
+
+
+def succeeds(*command: str | Path) -> bool:
+    """Whether a program is there and ends with exit code 0."""
+    try:
+        run(*command)
+    except CommandError:
+        return False
+    return True

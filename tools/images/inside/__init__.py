@@ -1,0 +1,1 @@
+"""Programs that run inside image builds, by themselves, with nothing but the standard library."""
