@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from examples.fraud import demo, generator
-from tests.k8s import truth
+from tests.k8s import guide, truth
 from tests.k8s.checks import Step
 from tests.k8s.client.scenario import SCENARIO
 from tests.k8s.clientpod import ClientPod, Reading
@@ -52,6 +52,8 @@ class Mesh:
             Step("a namespace with restricted Pod Security takes a client pod", self.prepare, vital=True),
             Step("the chart installs and all is Ready", self.install, vital=True),
             Step("helm test passes", self.test),
+            Step("the notes lead to the first feature", self.follow_notes),
+            Step("the guide leads to the first feature", self.follow_guide),
             Step("the fraud example is streamed, served, counted and replayed", self.use, vital=True),
             Step("served values are those of the oracle", self.compare),
             Step("pods of every service are deleted and heal under reads", self.delete_services),
@@ -78,6 +80,12 @@ class Mesh:
 
     def test(self) -> None:
         self.release.test(timeout_s=120)
+
+    def follow_notes(self) -> None:
+        guide.type_in(self.cluster, guide.in_notes(self.release.notes()))
+
+    def follow_guide(self) -> None:
+        guide.type_in(self.cluster, guide.in_guide(self.release.namespace))
 
     def use(self) -> None:
         self._write_tables()

@@ -39,6 +39,7 @@ class Usage:
     cluster: Cluster
     namespace: str
     pods: dict[str, PodUsage] = field(default_factory=dict)
+    _said: bool = False
 
     @contextmanager
     def sampled(self) -> Iterator[None]:
@@ -54,7 +55,7 @@ class Usage:
 
     def mark_idle(self) -> None:
         """What the pods use now is what they use idle."""
-        for pod, memory, _, _ in self._measured():
+        for pod, memory, _, _ in self._measures():
             self.pods.setdefault(pod, PodUsage()).idle_mib = memory
 
     def document(self) -> dict[str, dict[str, float]]:
@@ -70,14 +71,21 @@ class Usage:
 
     def _sample_until(self, ended: threading.Event) -> None:
         while not ended.wait(EVERY_S):
-            try:
-                for pod, memory, cores, seconds in self._measured():
-                    usage = self.pods.setdefault(pod, PodUsage())
-                    usage.peak_mib = max(usage.peak_mib, memory)
-                    usage.peak_cores = max(usage.peak_cores, cores)
-                    usage.cpu_s = max(usage.cpu_s, seconds)
-            except CommandError as error:
-                print(f"       (no measures: {error})", flush=True)
+            for pod, memory, cores, seconds in self._measures():
+                usage = self.pods.setdefault(pod, PodUsage())
+                usage.peak_mib = max(usage.peak_mib, memory)
+                usage.peak_cores = max(usage.peak_cores, cores)
+                usage.cpu_s = max(usage.cpu_s, seconds)
+
+    def _measures(self) -> list[tuple[str, float, float, float]]:
+        """None where kubelets are not to be asked, which is said once."""
+        try:
+            return list(self._measured())
+        except CommandError as error:
+            if not self._said:
+                print(f"       (memory and CPU are not measured: {error})", flush=True)
+            self._said = True
+            return []
 
     def _measured(self) -> Iterator[tuple[str, float, float, float]]:
         """Pod, MiB, cores, seconds of CPU."""
