@@ -97,6 +97,17 @@ def test_the_command_line_reaches_the_broker_as_services_do(case: str, tmp_path:
     assert (settings.broker_ca_file is None) == (online.broker_ca_file is None)
 
 
+def test_the_migration_has_the_settings_of_the_registry(tmp_path: Path) -> None:
+    given = {"lock_wait_s": 90, "threads": 3}
+    values = {"settings": {"log_level": "DEBUG"}, "components": {"registry": {"settings": given}}}
+    (job,) = find(render("production", values), "Job")
+    environ = {one["name"]: one["value"] for one in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    (tmp_path / "url").write_text("postgresql://skewless@db/skewless")
+    assert environ["SKEWLESS_DATABASE_URL_FILE"] == f"{MOUNTED}database/url"
+    settings: Any = load(kinds()["registry"], {**environ, "SKEWLESS_DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert (settings.lock_wait_s, settings.log_level, settings.log_format) == (90.0, "DEBUG", "json")
+
+
 def test_a_trial_finds_its_parts(tmp_path: Path) -> None:
     objects = render("trial")
     ports = {
