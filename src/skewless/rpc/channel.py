@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any, Final
 
 import grpc
@@ -45,15 +46,18 @@ def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
             ("grpc.max_reconnect_backoff_ms", 2_000),
             ("grpc.dns_min_time_between_resolutions_ms", 1_000),
             ("grpc.enable_retries", 1),
-            ("grpc.service_config", json.dumps(_service_config(services))),
+            ("grpc.service_config", json.dumps(_service_config(address, services))),
             # A list is no name that a server could take for its own.
             *((("grpc.default_authority", "localhost"),) if "," in address else ()),
         ],
     )
 
 
-def _service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
-    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+def _service_config(address: str, services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
+    # Spreading keeps on connecting, and while it waits between attempts every call fails: of one server that comes
+    # back the next call shall hear at once.
+    spread = "pick_first" if _is_one_server(address) else "round_robin"
+    config: dict[str, Any] = {"loadBalancingConfig": [{spread: {}}]}
     names = [
         {"service": service.full_name, "method": method.name}
         for service in services
@@ -70,6 +74,15 @@ def _service_config(services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
         }
         config["methodConfig"] = [{"name": names, "retryPolicy": policy}]
     return config
+
+
+def _is_one_server(address: str) -> bool:
+    """Whether it is an IP address with a port; a name may stand for several."""
+    try:
+        ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def to_error(error: grpc.RpcError, address: str, service: str = _PEER) -> SkewlessError:
