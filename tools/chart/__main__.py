@@ -7,7 +7,8 @@ import json
 from tools.chart import rendered, settings, table
 
 if __name__ == "__main__":
-    settings.SCHEMA.write_text(settings.text(settings.renewed(json.loads(settings.SCHEMA.read_text()))))
+    schema = settings.renewed(json.loads(settings.SCHEMA.read_text()))
+    settings.SCHEMA.write_text(settings.text(table.with_descriptions(schema)))
     table.README.write_text(table.renewed(table.README.read_text()))
     for case in rendered.cases():
         rendered.renew(case)

@@ -14,6 +14,7 @@ VALUES: Final = CHART / "values.yaml"
 README: Final = CHART / "README.md"
 BEGIN: Final = "<!-- values: made by `make chart-examples` from values.yaml -->"
 END: Final = "<!-- end of values -->"
+_DEFAULTS: Final = "#/$defs/defaults"
 
 
 def described() -> dict[str, tuple[str, Any]]:
@@ -44,6 +45,26 @@ def _above(lines: list[str], line: int) -> str:
         words.insert(0, comment[1])
         line -= 1
     return " ".join(words)
+
+
+def with_descriptions(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of values with the comments as descriptions, for editors; where a definition is shared by several
+    values it has its own."""
+    for path, (comment, _) in described().items():
+        node: dict[str, Any] | None = schema
+        for name in path.split("."):
+            node = _property(schema, node, name) if node is not None else None
+        if node is not None:
+            node["description"] = comment
+    return schema
+
+
+def _property(schema: dict[str, Any], node: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """What a map's schema says of a key; the keys of the defaults stand in a definition of their own."""
+    if any(part.get("$ref") == _DEFAULTS for part in node.get("allOf", ())):
+        node = schema["$defs"]["defaults"]
+    found: dict[str, Any] | None = node.get("properties", {}).get(name)
+    return found
 
 
 def table() -> str:
