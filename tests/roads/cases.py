@@ -156,8 +156,9 @@ for _tag, _pattern, _first in (
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
 
 
+@cache
 def load(path: Path) -> dict[str, Any]:
-    """One file of tests/spec/."""
+    """One file of tests/spec/, read once for all who ask: not to be changed."""
     document = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - derived from SafeLoader
     assert isinstance(document, dict), f"{path}: not a mapping"
     return document
