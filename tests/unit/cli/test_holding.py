@@ -62,11 +62,11 @@ def test_down_tells_of_a_process_of_another_user(
     def refused(pid: int, _: int) -> None:
         raise fault(errno.EPERM, str(pid))
 
-    with held(tmp_path) as process:
+    with held(tmp_path) as process, monkeypatch.context() as patched:
         (tmp_path / "run").mkdir()
         MeshState("0", process.pid, "").write(tmp_path)
         fault: type[OSError] = PermissionError
-        monkeypatch.setattr(os, "kill", refused)
+        patched.setattr(os, "kill", refused)  # not when the holder is ended
         assert cli.main(["down", "--data", str(tmp_path)]) == Exit.NOT_GOOD
         assert "belongs to another user" in capsys.readouterr().err
         fault = ProcessLookupError
