@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from skewless.local import BROKER, STORE, LocalError, LocalMesh, PortTakenError
+from skewless.local import BROKER, STORE, LocalError, LocalMesh, PortTakenError, ports
 from skewless.local.process import Part, PartProcess
 from tests.mesh.commands import processes_in, running
 
@@ -37,6 +37,19 @@ def test_the_store_keeps_its_data_and_its_port_through_a_kill(tmp_path: Path) ->
             assert store.get("a") == b"1"
             assert store.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
             assert store.config_get("appendonly") == {"appendonly": "yes"}
+
+
+def test_the_port_of_a_part_that_does_not_run_is_not_taken_for_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalMesh(tmp_path, services=()) as mesh:
+        port = int(mesh.addresses[STORE].rpartition(":")[2])
+        monkeypatch.setattr(ports, "_FREE_PORTS", range(port, port + 1))
+        mesh.kill(STORE)
+        with pytest.raises(LocalError, match="no free port"):
+            ports.free_port()
+        mesh.restart(STORE)
+    assert ports.free_port() == port
 
 
 def test_stopping_leaves_nothing_running(tmp_path: Path) -> None:

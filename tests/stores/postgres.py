@@ -25,6 +25,7 @@ from typing import Final
 
 import psycopg
 
+from skewless.local.ports import free_port, hold
 from skewless.settings import Secret
 
 USER: Final = "catalogue"
@@ -57,6 +58,7 @@ class PostgresServer:
         self._password = secrets.token_urlsafe(12)
         self._names = (f"db{number}" for number in itertools.count())
         self._process: subprocess.Popen[bytes] | None = None
+        self._held: socket.socket | None = None
         self.port = 0
 
     def create(self) -> None:
@@ -75,8 +77,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Starts it, on the same port as before if there was one, and waits until it answers."""
-        if not self.port:
+        if self._held is None:
             self.port = free_port()
+            self._held = hold("PostgreSQL", self.port)
         options = [f"-cport={self.port}", "-clisten_addresses=127.0.0.1", "-cunix_socket_directories="]
         options += [f"-c{setting}" for setting in _FAST]
         self._process = self._spawn("postgres", "-D", str(self._root / "home" / "data"), *options)
@@ -92,7 +95,7 @@ class PostgresServer:
                 return
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT ends its connections and shuts down in order; SIGKILL leaves everything as it is."""
+        """SIGINT ends its connections and shuts down in order, SIGQUIT ends at once, SIGKILL leaves all as it is."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(START_S)
@@ -100,7 +103,9 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stops it and removes its files."""
-        self.stop()
+        self.stop(signal.SIGQUIT)
+        if self._held is not None:
+            self._held.close()
         shutil.rmtree(self._root)
 
     def log(self) -> str:
@@ -157,13 +162,6 @@ class PostgresServer:
                 env={"LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
             )
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from services.registry.store.database import Database
 from services.registry.store.sql import SqlStore
 from skewless.definitions.resource import Definition, Kind, Version, canonical
 from skewless.errors import BusyError, DependencyUnavailableError, NotReadyError, OverloadedError
+from skewless.local.ports import free_port
 from skewless.settings import Secret
-from tests.stores.postgres import PostgresServer, free_port
+from tests.stores.postgres import PostgresServer
 
 WHY = Reason("tester", 1_000, "because")
 

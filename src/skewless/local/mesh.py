@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final, Self
 
 from skewless.local import state
 from skewless.local.answering import store_answers
-from skewless.local.ports import LOOPBACK, LocalError, free_port, refuse_taken
+from skewless.local.ports import LOOPBACK, LocalError, free_port, hold
 from skewless.local.process import Part, PartProcess, wait_until_ready
 
 STORE: Final = "store"
@@ -34,7 +35,8 @@ class LocalMesh:
         its parts.
     services: which services to start, of ``registry``, ``stream_agg``, ``online``, ``offline``,
         ``validator``.
-    ports: fixed ports by part name; for the others, and for 0, free ones are chosen at the first start.
+    ports: fixed ports by part name; for the others, and for 0, free ones are chosen at the first start. While the
+        mesh runs no other takes them for free, not even those of parts that do not run.
     environ: variables for all services on top of what the mesh sets, e.g. ``SKEWLESS_FLUSH_MS``.
 
     Use it as a context manager, or call `start` and `stop`.
@@ -59,6 +61,7 @@ class LocalMesh:
         self._extra = dict(environ or {})
         self._parts: dict[str, PartProcess] = {}
         self._lock: int | None = None
+        self._held: list[socket.socket] = []
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -110,9 +113,10 @@ class LocalMesh:
             state.prepare(self.data_dir)
             for name in SERVICES:
                 state.metrics_file(self.data_dir, name).unlink(missing_ok=True)
-            self._ports = {name: self._ports.get(name) or free_port() for name in self._names}
-            for name, port in self._ports.items():
-                refuse_taken(name, port)
+            for name in sorted(self._names, key=lambda name: not self._ports.get(name)):  # given ports come first
+                port = self._ports.get(name) or free_port()
+                self._held.append(hold(name, port))
+                self._ports[name] = port
             for stage in self._stages:
                 for name in stage:
                     self._make(name).begin()
@@ -130,6 +134,8 @@ class LocalMesh:
                 part.ask_to_stop()
             for part in parts:
                 part.stop()
+        while self._held:
+            self._held.pop().close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -36,7 +36,7 @@ class PortTakenError(LocalError):
 
 
 def free_port() -> int:
-    """A port that nothing uses at this moment. Somebody else may take it before it is used, if hardly."""
+    """A port that nothing uses or holds at this moment. Until it is held somebody else may take it, if hardly."""
     for _ in range(_TRIES):
         port = random.choice(_FREE_PORTS)  # noqa: S311 (spread, not secret: meshes that start together must not meet)
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -45,14 +45,26 @@ def free_port() -> int:
     raise LocalError(f"no free port among {_FREE_PORTS.start} to {_FREE_PORTS.stop - 1} on {LOOPBACK}")
 
 
+def hold(name: str, port: int) -> socket.socket:
+    """Keeps the port from `free_port` in every process until it is closed. The part can still listen on it.
+
+    Linux lets sockets that set SO_REUSEADDR, as servers do, share a port while at most one of them listens.
+
+    Raises PortTakenError if another program listens on the port.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((LOOPBACK, port))
+    except OSError as error:
+        held.close()
+        raise PortTakenError(name, port, error.strerror or str(error)) from error
+    return held
+
+
 def refuse_taken(name: str, port: int) -> None:
     """Raises PortTakenError if another program listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise PortTakenError(name, port, error.strerror or str(error)) from error
+    hold(name, port).close()
 
 
 def holder(port: int) -> str:

@@ -14,9 +14,10 @@ from skewless.api.registry.v1 import registry_service_pb2_grpc as stubs
 from skewless.client import Store
 from skewless.codec.definitions import definition_to_proto
 from skewless.errors import DependencyUnavailableError, InvalidArgumentError, NotReadyError
+from skewless.local.ports import free_port
 from skewless.rpc.channel import connect, rich_errors
 from skewless.settings import Secret
-from tests.stores.postgres import PostgresServer, free_port, running
+from tests.stores.postgres import PostgresServer, running
 from tests.unit.registry.flights import definitions, project
 from tests.unit.registry.test_process import Registry, wait_until, watching
 
