@@ -68,7 +68,8 @@ setup: .venv/.stamp-protos $(if $(BROKER_SOURCES),$(BROKER)) ## Install everythi
 .venv/.stamp-sync: $(UV) .venv/.inputs
 	@if [ ! -x $(BIN)/python ]; then $(UV) venv --quiet --allow-existing .venv; fi
 	@# uv looks at times, and misses a source that was removed; cargo rebuilds only what changed anyway.
-	$(UV) sync --quiet --locked --all-extras --all-groups --reinstall-package skewless-kernel
+	@# Packages are compiled once: where PYTHONDONTWRITEBYTECODE is set every process would do it again at its start.
+	$(UV) sync --quiet --locked --all-extras --all-groups --reinstall-package skewless-kernel --compile-bytecode
 	@touch $@
 
 # A sync may have taken the package from a cache; the stubs are then written here.
