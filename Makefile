@@ -148,10 +148,14 @@ check: setup ## Format, lint, types, import contracts, protobuf contracts, clipp
 	cargo fmt $(CARGO_FLAGS) --all --check
 	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
+# Most tests wait for processes, so there are more of them at once than processors. A file stays with one worker, which
+# starts its mesh once; files are given out in their order, in which the long ones come early.
+TEST_WORKERS ?= 4
+
 .PHONY: test
-test: setup $(HELM) ## Cargo tests, then pytest without the long ones
+test: setup $(HELM) ## Cargo tests, then pytest without the long ones (TEST_WORKERS=4 processes)
 	$(CARGO) test $(CARGO_FLAGS) --workspace
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
 test-long: setup ## Only the tests that take minutes
