@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,25 @@ class Power:
             self._ask_for_sync(store)
             while not (synced := store.can_read(0)) and self._size() < durable + _ENOUGH:
                 time.sleep(0.002)
-            if not synced:
+            if not synced and self._frozen_before(store):
                 break
             store.read_response()
         self._mesh.kill(STORE)
-        with suppress(redis.ConnectionError):  # no answer came any more
-            store.read_response()
-            durable = self._size()
         lost = self._size() - durable
         os.truncate(self._file(), durable)
         return lost
+
+    def _frozen_before(self, store: Any) -> bool:
+        """Halts the store. If it has told of the sync by then it goes on, and the answer is False."""
+        pid = self._mesh.pid(STORE)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.001)
+        if store.can_read(0):
+            os.kill(pid, signal.SIGCONT)
+            return False
+        return True
 
     @staticmethod
     def _ask_for_sync(store: Any) -> None:
