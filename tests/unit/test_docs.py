@@ -14,7 +14,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 # In the text of a span or a block; in prose `make` is a verb.
-TARGET = re.compile(r"(?:^|[\s$])make ([a-z][a-z-]*)")
+TARGET = re.compile(r"(?:^|[\s$])make ([a-z][a-z0-9-]*)")
 FOLDERS = ("protos", "kernel", "src", "services", "examples", "tests", "tools", "third_party", "docs")
 # What stands for many files: `<project>`, `*`, `...`, `{a,b}`.
 PLACE = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]*")
@@ -75,7 +75,7 @@ def test_every_file_that_is_named_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", documents())
 def test_every_make_target_that_is_named_exists(name: str) -> None:
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = (ROOT / name).read_text(encoding="utf-8")
     named = {target for piece in code(text) for target in TARGET.findall(piece)}
     assert sorted(named - targets) == []
