@@ -194,10 +194,10 @@ def test_bad_settings_of_the_command_are_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SKEWLESS_DATABASE_URL", "oracle://me:hush@h/d")
-    monkeypatch.setenv("SKEWLESS_MIGRATE", "perhaps")
     assert main(["migrate"]) == 2
     told = caplog.text
     assert "SKEWLESS_DATABASE_URL: expected" in told
     assert "hush" not in told
+    monkeypatch.setenv("SKEWLESS_MIGRATE", "perhaps")
     assert main([]) == 2
     assert "SKEWLESS_MIGRATE: must be auto or never, got 'perhaps'" in capsys.readouterr().err  # before there is a log

@@ -162,7 +162,8 @@ def test_nothing_is_lost_while_the_offline_service_and_the_broker_come_and_go(me
     with Validator(tmp_path, broker, offline_address) as validator:
         assert validator.counts() == (0, 0, 0, 0)
         health = health_pb2_grpc.HealthStub(validator.channel)
-        assert health.Check(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
+        said = {name: health.Check(health_pb2.HealthCheckRequest(service=name)).status for name in ("live", "")}
+        assert said == {"live": health_pb2.HealthCheckResponse.SERVING, "": health_pb2.HealthCheckResponse.NOT_SERVING}
         until(lambda: f"the broker at {broker}" in validator.log.read_text(), 20, validator.log.read_text)
         mesh.restart(BROKER)
         send(broker, *((name, record(name, float(place))) for place, name in enumerate(names)), ("x", b"\xff"))
