@@ -139,10 +139,16 @@ def test_every_setting_gets_through_values_as_it_is(name: str, tmp_path: Path) -
     assert all(type(getattr(settings, key)) is type(value) for key, value in given.items())
 
 
-def test_texts_are_kept_letter_by_letter() -> None:
-    text = 'a "b" \\ c\td <e> & ü = # \n'
-    objects = render("trial", {"components": {"offline": {"settings": {"log_level": text}}}})
-    assert tomllib.loads(settings_of(objects, "offline"))["log_level"] == text
+@pytest.mark.parametrize("level", ["debug", "Warning", "ERROR"])
+def test_words_may_be_written_as_services_take_them(level: str, tmp_path: Path) -> None:
+    settings = read(render("trial", {"settings": {"log_level": level}}), "online", tmp_path)
+    assert settings.log_level == level
+
+
+def test_texts_are_kept_letter_by_letter(tmp_path: Path) -> None:
+    text = '/a "b" \\ c\td <e> & ü = # \n'
+    settings: Any = read(render("trial", {"lake": {"sources": text}}), "offline", tmp_path)
+    assert settings.sources == text
 
 
 def test_settings_of_a_component_come_on_top_of_those_of_all() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from skewless.settings import Secret, ServiceSettings
+from skewless.settings import OneOf, Range, Secret, ServiceSettings
 
 CHART: Final = Path(__file__).resolve().parents[2] / "charts" / "skewless"
 SCHEMA: Final = CHART / "values.schema.json"
@@ -49,7 +49,11 @@ def definition(kind: type[ServiceSettings]) -> dict[str, Any]:
         if field.name in reserved():
             properties[field.name] = {"description": f"Not for settings: {reserved()[field.name]}."}
         else:
-            properties[field.name] = {"description": field.metadata["doc"], "type": _type(hints[field.name])}
+            properties[field.name] = {
+                "description": field.metadata["doc"],
+                "type": _type(hints[field.name]),
+                **_bounds(field.metadata["check"]),
+            }
     return {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
 
 
@@ -59,6 +63,18 @@ def _type(hint: Any) -> str:
     if hint is Secret:
         raise TypeError("a secret does not stand in values: add the setting to files/reserved.yaml of the chart")
     return _TYPES[hint]
+
+
+def _bounds(check: object) -> dict[str, Any]:
+    """What a check is in JSON schema; nothing for one that only the service makes."""
+    match check:
+        case Range(least, None):
+            return {"minimum": least}
+        case Range(least, most):
+            return {"minimum": least, "maximum": most}
+        case OneOf(words):
+            return {"pattern": f"^(?i:{'|'.join(words)})$"}
+    return {}
 
 
 def renewed(schema: dict[str, Any]) -> dict[str, Any]:

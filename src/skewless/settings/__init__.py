@@ -13,13 +13,15 @@ file that has it (``SKEWLESS_DATABASE_URL_FILE``, or ``database_url_file`` in th
 once, and secrets are not shown. ``docs/operations/settings.md`` lists all settings.
 """
 
-from skewless.settings.declaring import Secret, at_least, between, one_of, setting, variable
+from skewless.settings.declaring import OneOf, Range, Secret, at_least, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
 from skewless.settings.service import BrokerSettings, ServiceSettings
 
 __all__ = [
     "SETTINGS_FILE",
     "BrokerSettings",
+    "OneOf",
+    "Range",
     "Secret",
     "SecretsAwaitedError",
     "ServiceSettings",

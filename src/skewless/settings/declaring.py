@@ -55,16 +55,39 @@ def variable(field: dataclasses.Field[Any]) -> str:
     return field.metadata.get("env") or PREFIX + field.name.upper()
 
 
-def at_least(least: float) -> Callable[[Any], str | None]:
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """A check that a number is not below ``least`` and not above ``most``; None: there is no most."""
+
+    least: float
+    most: float | None = None
+
+    def __call__(self, value: float) -> str | None:
+        if self.most is None:
+            return None if value >= self.least else f"must be at least {self.least}"
+        return None if self.least <= value <= self.most else f"must be from {self.least} to {self.most}"
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """A check that a text is one of ``words``, which are in capitals; it need not be."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: str) -> str | None:
+        return None if value.upper() in self.words else f"must be one of {', '.join(self.words)}"
+
+
+def at_least(least: float) -> Range:
     """A check that a number is not below ``least``."""
-    return lambda value: None if value >= least else f"must be at least {least}"
+    return Range(least)
 
 
-def between(least: float, most: float) -> Callable[[Any], str | None]:
+def between(least: float, most: float) -> Range:
     """A check that a number is not below ``least`` and not above ``most``."""
-    return lambda value: None if least <= value <= most else f"must be from {least} to {most}"
+    return Range(least, most)
 
 
-def one_of(*words: str) -> Callable[[str], str | None]:
+def one_of(*words: str) -> OneOf:
     """A check that a text is one of ``words``, in capitals or not."""
-    return lambda value: None if value.upper() in words else f"must be one of {', '.join(words)}"
+    return OneOf(words)
