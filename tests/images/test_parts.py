@@ -17,6 +17,7 @@ import pytest
 
 from tools.images import archive, kernel, trials
 from tools.images.build import check_tag
+from tools.images.command import CommandError, alone, run, succeeds
 from tools.images.context import INSIDE, ROOT
 
 
@@ -43,18 +44,28 @@ def test_an_unknown_image_is_refused_with_those_there_are() -> None:
     assert "no such image: onlin; there are: registry, online, offline, stream-agg, validator, cli" in done.stderr
 
 
-def test_the_kernels_wheel_is_stripped_and_still_whole(tmp_path: Path) -> None:
+def test_the_kernels_wheel_is_smaller_whole_and_the_same_from_every_build(tmp_path: Path) -> None:
     libraries = Path(sysconfig.get_paths()["platlib"])
     library = next(libraries.glob("grpc/_cython/cygrpc*.so"))
-    original = tmp_path / "one-1-py3-none-any.whl"
-    with zipfile.ZipFile(original, "w") as wheel:
-        wheel.write(library, "one/native.so")
-        wheel.writestr("one/__init__.py", "")
-        wheel.writestr("one-1.dist-info/RECORD", "one/native.so,sha256=x,1\n")
-    first = kernel.strip(original, tmp_path / "first.whl")
-    second = kernel.strip(original, tmp_path / "second.whl")
+    copies = []
+    for number in (1, 2):
+        place = tmp_path / f"checkout{number}"
+        bill = {
+            "serialNumber": f"urn:uuid:{number}",
+            "metadata": {"timestamp": str(number), "component": {"bom-ref": f"path+file://{place}/kernel#one@1"}},
+        }
+        built = tmp_path / f"built{number}.whl"
+        with zipfile.ZipFile(built, "w") as wheel:
+            wheel.write(library, "one/native.so")
+            wheel.writestr("one/__init__.py", "")
+            wheel.writestr("one-1.dist-info/sboms/one.cyclonedx.json", json.dumps(bill))
+            wheel.writestr("one-1.dist-info/RECORD", "one/native.so,sha256=x,1\n")
+        copies.append(kernel.repack(built, tmp_path / f"copy{number}.whl", place))
+    first, second = copies
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as wheel:
+        told = json.loads(wheel.read("one-1.dist-info/sboms/one.cyclonedx.json"))
+        assert told == {"metadata": {"component": {"bom-ref": "path+file:///kernel#one@1"}}}
         assert wheel.getinfo("one/native.so").external_attr >> 16 & 0o111 == library.stat().st_mode & 0o111
         assert wheel.getinfo("one/native.so").file_size <= library.stat().st_size
         for line in wheel.read("one-1.dist-info/RECORD").decode().splitlines():
@@ -167,3 +178,26 @@ def test_an_images_tar_is_read_and_unpacked(tmp_path: Path) -> None:
     assert archive.last(tar, "a/one") == b"new"
     with pytest.raises(KeyError, match="a/three"):
         archive.last(tar, "a/three")
+
+
+def test_a_second_build_waits_for_the_first(tmp_path: Path) -> None:
+    script = (
+        f"from pathlib import Path; from tools.images.command import alone\nwith alone(Path({str(tmp_path)!r})): pass"
+    )
+    with alone(tmp_path):
+        second = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert second.stderr.readline() == f"images: another build uses {tmp_path}; waiting for it\n"
+        assert second.poll() is None
+    assert second.wait(30) == 0
+    second.stderr.close()
+
+
+def test_a_program_that_fails_is_told_with_what_it_wrote() -> None:
+    with pytest.raises(CommandError, match=r"(?s)-c .*out.*err.*exit code 3"):
+        run(sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    with pytest.raises(CommandError, match=r"no-such-program cannot be started"):
+        run("no-such-program")
+    assert not succeeds("no-such-program")
+    assert succeeds(sys.executable, "-c", "")
+    assert run(sys.executable, "-c", "print(input())", text="hello\n") == "hello\n"

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 from tools.images import build, check, components
-from tools.images.command import CommandError
+from tools.images.command import CommandError, alone
 from tools.images.context import ROOT
-from tools.images.engine import EngineError, engine
+from tools.images.engine import STORAGE, EngineError, engine
 
 
 def main() -> int:
@@ -36,10 +36,13 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        if given.command == "check":
-            return check.check(parts, out)
-        builder = engine(given.base, out / "work")
-        print(build.table(build.build(builder, parts, build.version(given.tag), out)))
+        with alone(out / "work"):
+            if given.command == "check":
+                return check.check(parts, out)
+            with alone(STORAGE):
+                builder = engine(given.base, out / "work")
+                report = build.build(builder, parts, build.version(given.tag), out)
+        print(build.table(report))
     except (EngineError, CommandError) as error:
         print(f"images: {error}", file=sys.stderr)
         return 1

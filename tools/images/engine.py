@@ -14,6 +14,8 @@ from tools.images import base
 from tools.images.command import run, succeeds
 
 DOCKERFILE: Final = Path(__file__).resolve().parents[2] / "Dockerfile"
+# Of buildah; shared by all checkouts of a user.
+STORAGE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skewless" / "containers"
 INSTALL: Final = (
     "no Docker engine answers, and these programs are missing: {missing}. Start Docker, or on Debian and Ubuntu: "
     "apt-get install --no-install-recommends buildah mmdebstrap"
@@ -73,9 +75,7 @@ class Buildah:
         wanted = ("buildah",) if base_image else ("buildah", "mmdebstrap")
         if missing := [program for program in wanted if not shutil.which(program)]:
             raise EngineError(INSTALL.format(missing=", ".join(missing)))
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        storage = caches / "skewless" / "containers"
-        self._command = _with_driver(["buildah", f"--root={storage}", f"--runroot={storage}/run"])
+        self._command = _with_driver(["buildah", f"--root={STORAGE}", f"--runroot={STORAGE}/run"])
         self.base = base_image or self._debian(work)
 
     def build(self, recipe: Recipe, context: Path, tar: Path) -> None:

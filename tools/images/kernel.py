@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import sys
 import tempfile
 import zipfile
@@ -23,11 +24,12 @@ def build(root: Path, out: Path) -> Path:
         maturin = Path(sys.executable).parent / "maturin"
         run(maturin, "build", "--release", "--locked", "--out", fresh, cwd=root / "kernel")
         (wheel,) = Path(fresh).glob("*.whl")
-        return strip(wheel, out / wheel.name)
+        return repack(wheel, out / wheel.name, root)
 
 
-def strip(wheel: Path, to: Path) -> Path:
-    """Copies a wheel, its libraries without line tables; names of functions stay. Raises CommandError."""
+def repack(wheel: Path, to: Path, root: Path) -> Path:
+    """Copies a wheel: its libraries without line tables (names of functions stay), its bill of materials without
+    what differs from build to build and machine to machine. Equal builds are equal files. Raises CommandError."""
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as target:
         record = next(name for name in source.namelist() if name.endswith(".dist-info/RECORD"))
         lines = []
@@ -37,6 +39,8 @@ def strip(wheel: Path, to: Path) -> Path:
             content = source.read(info)
             if info.filename.endswith(".so"):
                 content = _stripped(content)
+            elif "/sboms/" in info.filename:
+                content = _settled(content, root)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             lines.append(f"{info.filename},sha256={digest},{len(content)}\n")
             _write(target, info.filename, content, info.external_attr)
@@ -50,6 +54,14 @@ def _stripped(library: bytes) -> bytes:
         file.write_bytes(library)
         run("strip", "--strip-debug", file)
         return file.read_bytes()
+
+
+def _settled(bill: bytes, root: Path) -> bytes:
+    """A CycloneDX bill without number, time, and the place of the checkout."""
+    told = json.loads(bill.replace(f"path+file://{root}/".encode(), b"path+file:///"))
+    told.pop("serialNumber", None)
+    told.get("metadata", {}).pop("timestamp", None)
+    return json.dumps(told).encode()
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes, attributes: int) -> None:
