@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
-
-import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 
 from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
 from skewless.api.offline.v1 import offline_service_pb2_grpc as offline_stubs
@@ -21,11 +17,10 @@ from skewless.api.stream_agg.v1 import stream_agg_service_pb2_grpc as stream_stu
 from skewless.api.validator.v1 import validator_service_pb2 as validator_pb
 from skewless.api.validator.v1 import validator_service_pb2_grpc as validator_stubs
 from skewless.client import _asking, _reading, results
+from skewless.client._peer import Peer
 from skewless.codec.definitions import definition_from_proto, kind_to_proto
 from skewless.definitions.project import Project
 from skewless.definitions.resource import Definition, Kind
-from skewless.errors import InvalidArgumentError, Violation
-from skewless.rpc.channel import call, connect, stream
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,11 +58,11 @@ class Store:
         self.project = _asking.text(project, "project")
         self.timeout_s = _asking.seconds(timeout_s)
         self._revision = 0
-        self._registry = _Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
-        self._online = _Peer("online", online, online_pb, "OnlineService", online_stubs)
-        self._offline = _Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
-        self._stream_agg = _Peer("stream_agg", stream_agg, stream_pb, "StreamAggService", stream_stubs)
-        self._validator = _Peer("validator", validator, validator_pb, "ValidatorService", validator_stubs)
+        self._registry = Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
+        self._online = Peer("online", online, online_pb, "OnlineService", online_stubs)
+        self._offline = Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
+        self._stream_agg = Peer("stream_agg", stream_agg, stream_pb, "StreamAggService", stream_stubs)
+        self._validator = Peer("validator", validator, validator_pb, "ValidatorService", validator_stubs)
 
     def __enter__(self) -> Self:
         return self
@@ -120,15 +115,8 @@ class Store:
         request = registry_pb.ListDefinitionsRequest(
             project=self.project, kind=None if kind is None else kind_to_proto(_asking.kind(kind))
         )
-        return self._pages(request)
-
-    def _pages(self, request: registry_pb.ListDefinitionsRequest) -> Iterator[Definition]:
-        while True:
-            page = self._registry.call("ListDefinitions", request, self.timeout_s)
-            yield from map(definition_from_proto, page.definitions)
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
+        pages = self._registry.pages("ListDefinitions", request, self.timeout_s)
+        return (definition_from_proto(definition) for page in pages for definition in page.definitions)
 
     def get_online_features(
         self,
@@ -342,16 +330,12 @@ class Store:
 
     def _letters(self, request: stream_pb.ListDeadLettersRequest) -> Iterator[results.DeadLetter]:
         seen: set[tuple[int, int, int]] = set()
-        while True:
-            page = self._stream_agg.call("ListDeadLetters", request, self.timeout_s)
+        for page in self._stream_agg.pages("ListDeadLetters", request, self.timeout_s):
             for letter in map(_reading.dead_letter, page.letters):
                 if letter.position not in seen:  # after a crash a letter may be there twice
                     yield letter
                 if letter.position is not None:
                     seen.add(letter.position)
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
 
     def replay_dead_letters(
         self,
@@ -404,37 +388,3 @@ class Store:
 
     def _deadline(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else _asking.seconds(timeout_s)
-
-
-class _Peer:
-    """One service, connected when it is first called."""
-
-    def __init__(self, name: str, address: str | None, messages: Any, service: str, stubs: Any) -> None:
-        self._name = name
-        self._address = None if address is None else _asking.text(address, name)
-        self._descriptor: ServiceDescriptor = messages.DESCRIPTOR.services_by_name[service]
-        self._make_stub = getattr(stubs, f"{service}Stub")
-        self._channel: grpc.Channel | None = None
-        self._lock = threading.Lock()
-
-    def call(self, method: str, request: Any, timeout_s: float) -> Any:
-        stub, address = self._stub()
-        return call(getattr(stub, method), request, address=address, timeout_s=timeout_s, service=self._name)
-
-    def stream(self, method: str, request: Any, timeout_s: float) -> Iterator[Any]:
-        stub, address = self._stub()
-        return stream(getattr(stub, method), request, address=address, timeout_s=timeout_s, service=self._name)
-
-    def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-
-    def _stub(self) -> tuple[Any, str]:
-        if self._address is None:
-            advice = f"this needs its address: Store(..., {self._name}='host:port')"
-            raise InvalidArgumentError([Violation(self._name, advice, "REQUIRED")])
-        with self._lock:
-            if self._channel is None:
-                self._channel = connect(self._address, self._descriptor)
-            return self._make_stub(self._channel), self._address
