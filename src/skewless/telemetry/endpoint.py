@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,10 +19,15 @@ PATH: Final = "/metrics"
 def serve(listen: str) -> tuple[str, Callable[[], None]]:
     """Answers scrapes at ``http://host:port/metrics`` (port 0: any free one); gives ``host:port`` and what stops it.
 
+    A host of IPv6 stands in brackets; ``[::]`` is every address of either kind.
+
     Raises OSError, ValueError or OverflowError if the address cannot be listened on.
     """
     host, _, port = listen.rpartition(":")
-    server = ThreadingHTTPServer((host, int(port)), _Handler)
+    if host.startswith("[") and host.endswith("]"):
+        server: ThreadingHTTPServer = _SixServer((host[1:-1], int(port)), _Handler)
+    else:
+        server = ThreadingHTTPServer((host, int(port)), _Handler)
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
 
@@ -31,6 +37,10 @@ def serve(listen: str) -> tuple[str, Callable[[], None]]:
         thread.join()
 
     return f"{host}:{server.server_address[1]}", stop
+
+
+class _SixServer(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
 
 class _Handler(BaseHTTPRequestHandler):
