@@ -308,6 +308,10 @@ def test_helm_test_asks_every_service() -> None:
 def test_a_trial_leaves_no_claim_and_others_keep_their_tables() -> None:
     (claim,) = find(render("trial"), "PersistentVolumeClaim")
     assert "annotations" not in claim["metadata"]
-    (claim,) = find(render("trial", {"lake": {"volume": {"keep": True}}}), "PersistentVolumeClaim")
-    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    for kept in ({"lake": {"volume": {"keep": True}}}, {"broker": {"address": "kafka:9092"}}):
+        (claim,) = find(render("trial", kept), "PersistentVolumeClaim")
+        assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    gone = {"broker": {"address": "kafka:9092"}, "lake": {"volume": {"keep": False}}}
+    (claim,) = find(render("trial", gone), "PersistentVolumeClaim")
+    assert "annotations" not in claim["metadata"]
     assert find(render("production"), "PersistentVolumeClaim") == []

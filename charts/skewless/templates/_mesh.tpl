@@ -3,6 +3,7 @@ The mesh that the values describe, as JSON:
   name        what the names of all objects begin with
   bundled     of database, store and broker, whether a trial part stands for it
   lake        "url", "claim" or "create"; "" if nothing says where tables are kept
+  keep        whether the claim that is made for them stays after an uninstall
   components  by name those that run: facts (files/components.yaml) and values (defaults, then its own),
               and as `object` the name of its objects
   addresses   by component host:port of what it is asked at
@@ -19,6 +20,8 @@ The mesh that the values describe, as JSON:
 {{- else if $values.lake.volume.existingClaim }}{{ $lake = "claim" }}
 {{- else if or $values.lake.volume.create $values.trial }}{{ $lake = "create" }}
 {{- end -}}
+{{- $keep := $values.lake.volume.keep -}}
+{{- if kindIs "invalid" $keep }}{{ $keep = not $bundled.broker }}{{ end -}}
 {{- $components := dict -}}
 {{- $addresses := dict -}}
 {{- range $component, $facts := .Files.Get "files/components.yaml" | fromYaml -}}
@@ -33,7 +36,7 @@ The mesh that the values describe, as JSON:
 {{- $_ := set $components $component (merge (dict "object" $object) $facts $own) -}}
 {{- end -}}
 {{- end -}}
-{{- dict "name" $name "bundled" $bundled "lake" $lake "components" $components "addresses" $addresses | toJson -}}
+{{- dict "name" $name "bundled" $bundled "lake" $lake "keep" (and $keep (eq $lake "create")) "components" $components "addresses" $addresses | toJson -}}
 {{- end -}}
 
 {{/* Seconds that running calls of a component may take to end, rounded up. Takes the component of the mesh and root. */}}
