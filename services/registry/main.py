@@ -8,14 +8,14 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from services.registry.servicer import REGISTER, SERVICE, RegistryServicer
 from services.registry.settings import Settings
 from services.registry.store.database import Database
+from services.registry.store.migrating import SchemaOlderError
 from services.registry.store.sql import SqlStore
 from services.registry.workflow import Workflow
-from skewless.clock import SystemClock
+from skewless.clock import AWAY, SystemClock
 from skewless.errors import BusyError, DependencyUnavailableError, SkewlessError
 from skewless.rpc.process import StartError, run, tell_ready
 from skewless.rpc.server import Server
@@ -24,8 +24,6 @@ from skewless.telemetry import metrics
 from skewless.telemetry.scrape import publish
 
 log = logging.getLogger("services.registry")
-
-RETRY_S: Final = 1.0
 
 
 def serve(settings: Settings, stop: threading.Event) -> bool:
@@ -73,6 +71,8 @@ def _of_use() -> Iterator[None]:
     """A database that is not ours to use, or no address of one, is told without a trace."""
     try:
         yield
+    except SchemaOlderError:  # is waited out
+        raise
     except ValueError as error:
         raise StartError(str(error)) from error
 
@@ -83,16 +83,19 @@ def _store(settings: Settings, *, connections: int) -> SqlStore:
 
 
 def _prepare(store: SqlStore, stop: threading.Event, *, migrate: bool) -> bool:
-    """Prepares the store; a database server may come up later than this one. Whether there was time for it."""
+    """Prepares the store; a database server, or who migrates it, may come later. Whether there was time for it."""
+    failures = 0
     while not stop.is_set():
         try:
             with _of_use():
                 store.prepare(migrate=migrate)
-        except (DependencyUnavailableError, BusyError) as error:
-            if store.embedded:
+        except (DependencyUnavailableError, BusyError, SchemaOlderError) as error:
+            if store.embedded and not isinstance(error, SchemaOlderError):
                 raise
-            log.warning("waiting: %s", error)
-            stop.wait(RETRY_S)
+            failures += 1
+            wait = AWAY.after(failures)
+            log.warning("waiting: %s; trying again in %.1f s", error, wait)
+            stop.wait(wait)
         else:
             return True
     return False

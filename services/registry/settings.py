@@ -21,7 +21,7 @@ class Settings(ServiceSettings):
     listen: str = setting("127.0.0.1:50051", "address to listen on, host:port; port 0: any free one")
     migrate: str = setting(
         "auto",
-        "auto: bring an older schema of the database up to date at the start; never: refuse to serve then",
+        "auto: bring an older schema of the database up to date at the start; never: wait until somebody did",
         check=lambda value: None if value in {"auto", "never"} else "must be auto or never",
     )
     look_every_s: float = setting(

@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -165,29 +167,41 @@ def test_a_step_that_fails_leaves_the_schema_as_it_was(database_url: Secret) -> 
     prepare(database_url, migrate=True)
 
 
-def test_the_command_migrates_what_never_refuses_to_serve(
-    database_url: Secret, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_registry_that_never_migrates_waits_for_the_command(
+    database_url: Secret, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SKEWLESS_DATABASE_URL", database_url.reveal())
-    refused = subprocess.run(
-        [sys.executable, "-m", "services.registry.main"],
-        cwd=ROOT,
-        env={**os.environ, "SKEWLESS_MIGRATE": "never", "SKEWLESS_LISTEN": "127.0.0.1:0"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert refused.returncode == 2
-    assert "has schema none, this registry needs r0002" in refused.stderr
-    assert "run `python -m services.registry.main migrate` first" in refused.stderr
-    with caplog.at_level("INFO"):
-        assert main(["migrate"]) == 0
-        assert main(["migrate"]) == 0
-    assert caplog.text.count("from schema none to r0002") == 1
+    ready, told = tmp_path / "ready", tmp_path / "log"
+    environ = {"SKEWLESS_MIGRATE": "never", "SKEWLESS_LISTEN": "127.0.0.1:0", "SKEWLESS_READY_FILE": str(ready)}
+    command = [sys.executable, "-m", "services.registry.main"]
+    with (
+        told.open("wb") as sink,
+        subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stderr=sink) as registry,
+    ):
+        try:
+            until(lambda: "has schema none, this registry needs r0002" in told.read_text(), registry, told)
+            assert "run `python -m services.registry.main migrate`" in told.read_text()
+            assert not ready.exists()
+            with caplog.at_level("INFO"):
+                assert main(["migrate"]) == 0
+                assert main(["migrate"]) == 0
+            assert caplog.text.count("from schema none to r0002") == 1
+            until(ready.exists, registry, told)
+        finally:
+            registry.terminate()
+    assert registry.returncode == 0
     password = sa.make_url(database_url.reveal()).password
-    assert not password or password not in refused.stderr + caplog.text
+    assert not password or password not in told.read_text() + caplog.text
     prepare(database_url, migrate=False)
+
+
+def until(what: Callable[[], bool], process: subprocess.Popen[bytes], told: Path) -> None:
+    """Until it is true, with the process alive."""
+    deadline = time.monotonic() + 60
+    while not what():
+        assert process.poll() is None, told.read_text()
+        assert time.monotonic() < deadline, told.read_text()
+        time.sleep(0.05)
 
 
 def test_bad_settings_of_the_command_are_told(

@@ -26,23 +26,27 @@ class SchemaError(ValueError):
     """The database has a schema that this registry cannot serve."""
 
 
+class SchemaOlderError(SchemaError):
+    """The database has an older schema, or none, and is not to be migrated here."""
+
+
 def prepare(database: Database, *, migrate: bool) -> None:
     """Makes sure that the schema is the newest; migrated once, however many registries begin at the same time.
 
     migrate: whether to change an older schema, or only to look.
 
-    Raises SchemaError if it is newer than this code, is of another making, is older and is not to be migrated, or if
-    a step fails, which leaves everything as it was; DependencyUnavailableError if the database does not answer;
-    BusyError if another migration takes too long.
+    Raises SchemaOlderError if it is older and is not to be migrated; SchemaError if it is newer than this code, is of
+    another making, or if a step fails, which leaves everything as it was; DependencyUnavailableError if the database
+    does not answer; BusyError if another migration takes too long.
     """
     with database.reading() as connection:
         found = _schema(database, connection)
     if found == NEWEST:
         return
     if not migrate:
-        raise SchemaError(
+        raise SchemaOlderError(
             f"{database.address} has schema {found or 'none'}, this registry needs {NEWEST} and SKEWLESS_MIGRATE is "
-            "never: run `python -m services.registry.main migrate` first"
+            "never: run `python -m services.registry.main migrate`"
         )
     try:
         with database.writing() as connection:
