@@ -96,6 +96,10 @@ protos: .venv/.stamp-sync ## Generate the Python stubs of the contracts again
 settings-page: setup ## Write docs/operations/settings.md again after a change of settings
 	$(BIN)/python -m tools.settings_page
 
+.PHONY: aggregations-page
+aggregations-page: setup ## Write docs/aggregations.md again after a change of aggregations or their cases
+	$(BIN)/python -m tools.aggregations_page
+
 .PHONY: protos-baseline
 protos-baseline: setup ## Accept the contracts as they are; add a CHANGELOG entry
 	$(BIN)/buf build protos --exclude-source-info -o protos/baseline.binpb

@@ -2,6 +2,7 @@
 //!
 //! It converts arguments, calls the core crate, and turns its errors into Python exceptions.
 
+mod aggregations;
 mod arrow;
 mod columns;
 mod errors;
@@ -27,6 +28,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::errors::register(module)?;
+        crate::aggregations::register(module)?;
         crate::expression::register(module)?;
         crate::online::register(module)?;
         crate::keys::register(module)?;

@@ -20,15 +20,8 @@ from skewless.types import ValueType
 
 Windows: TypeAlias = Sequence[Duration] | Mapping[str, Duration]
 
-_RESULTS: Final = {
-    "count": ValueType.INT64,
-    "count_distinct": ValueType.INT64,
-    "time_since_last": ValueType.INT64,
-    "avg": ValueType.FLOAT64,
-    "variance": ValueType.FLOAT64,
-    "stddev": ValueType.FLOAT64,
-}
-"""The types of results that do not depend on the column; those of the others are the column's."""
+_RESULTS: Final = {law.name: dict(law.results) for law in kernel.aggregations()}
+"""Per aggregation, the type of the result by that of the column (None: without one)."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +54,13 @@ class Aggregate:
             "window_us": window,
             "hop_us": hop,
             "bound": self.bound,
-            "type": str(_RESULTS.get(self.agg) or columns.get(self.column or "", ValueType.FLOAT64)),
+            "type": self._type(columns),
         }
+
+    def _type(self, columns: Mapping[str, str]) -> str:
+        """The type of the value; that of the column where the kernel will refuse the two together."""
+        column = None if self.column is None else columns.get(self.column, ValueType.FLOAT64.value)
+        return _RESULTS[self.agg].get(column) or column or ValueType.FLOAT64.value
 
     def _hop(self, build: Build, window: int) -> int:
         if self.hop is not None:

@@ -1,5 +1,9 @@
-//! The aggregations and the types they take and give.
+//! The table of the aggregations: what each takes and gives, what it keeps, and what its algebra allows.
+//!
+//! Everything that asks about an aggregation asks this table: reading a definition, laying out a state, the
+//! definitions in Python, and the page `docs/aggregations.md`.
 
+use super::limits;
 use crate::value::Type;
 
 /// How the events of a window become one value.
@@ -27,72 +31,234 @@ pub enum Aggregation {
     TimeSinceLast,
 }
 
+/// What is true of an aggregation.
+#[derive(Debug, Clone, Copy)]
+pub struct Law {
+    /// Which.
+    pub aggregation: Aggregation,
+    /// The name in definitions.
+    pub name: &'static str,
+    /// The clause of `docs/semantics.md` that defines it.
+    pub clause: &'static str,
+    /// Inputs with the type of the result: the type of the column, or none where it takes no column.
+    pub results: &'static [(Option<Type>, Type)],
+    /// What columns it takes, for people.
+    pub takes: &'static str,
+    /// What is kept of the events.
+    pub keeps: Keeps,
+    /// What it is over nothing.
+    pub empty: Empty,
+    /// When it has no value although there are events.
+    pub limit: Limit,
+}
+
+/// What is kept of the events: from it follows which accumulator a state has, and what can be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// How many.
+    Count,
+    /// How many, and their exact sum.
+    Sum,
+    /// How many, their exact sum, and that of their squares.
+    Squares,
+    /// The least cell.
+    Least,
+    /// The greatest cell.
+    Greatest,
+    /// Each different cell with the newest time of it, up to a bound.
+    Distinct,
+    /// The newest cell with its time and position.
+    NewestCell,
+    /// The newest time.
+    NewestTime,
+}
+
+/// What can be done with what is kept. All of them merge in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algebra {
+    /// A commutative group: an event can be taken out again.
+    Subtractable,
+    /// A commutative monoid: what a lesser event left no trace of cannot come back.
+    Mergeable,
+}
+
+/// The value over nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// Zero.
+    Zero,
+    /// Null.
+    Null,
+}
+
+/// When there is no value although there are events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Never.
+    None,
+    /// An int64 result outside its range: `OVERFLOW`.
+    Int64,
+    /// More different cells than declared: `OVER_BOUND`.
+    Bound {
+        /// What the definitions in Python declare when the user does not.
+        default: i64,
+        /// The most that may be declared.
+        greatest: i64,
+    },
+}
+
+use Type::{Bool, Float64, Int64, String, Timestamp};
+
+const INT_OF_EVENTS: &[(Option<Type>, Type)] = &[(None, Int64)];
+const INT_OF_ANY: &[(Option<Type>, Type)] = &[
+    (Some(Int64), Int64),
+    (Some(Float64), Int64),
+    (Some(Bool), Int64),
+    (Some(String), Int64),
+    (Some(Timestamp), Int64),
+];
+const INT_OF_EVENTS_AND_ANY: &[(Option<Type>, Type)] = &[
+    (None, Int64),
+    (Some(Int64), Int64),
+    (Some(Float64), Int64),
+    (Some(Bool), Int64),
+    (Some(String), Int64),
+    (Some(Timestamp), Int64),
+];
+const SAME_NUMBER: &[(Option<Type>, Type)] = &[(Some(Int64), Int64), (Some(Float64), Float64)];
+const FLOAT_OF_NUMBER: &[(Option<Type>, Type)] = &[(Some(Int64), Float64), (Some(Float64), Float64)];
+const SAME_ORDERED: &[(Option<Type>, Type)] = &[
+    (Some(Int64), Int64),
+    (Some(Float64), Float64),
+    (Some(String), String),
+    (Some(Timestamp), Timestamp),
+];
+const SAME: &[(Option<Type>, Type)] = &[
+    (Some(Int64), Int64),
+    (Some(Float64), Float64),
+    (Some(Bool), Bool),
+    (Some(String), String),
+    (Some(Timestamp), Timestamp),
+];
+
+const A_NUMBER: &str = "an int64 or float64 column";
+const AN_ORDER: &str = "an int64, float64, string or timestamp column";
+
+/// Every aggregation, in the order of [`Aggregation`].
+#[rustfmt::skip]
+pub const LAWS: [Law; 10] = {
+    use {Aggregation as A, Empty as E, Keeps as K, Limit as L};
+    [
+        Law { aggregation: A::Count, name: "count", clause: "A1, A2", results: INT_OF_EVENTS_AND_ANY,
+              takes: "any column, or none", keeps: K::Count, empty: E::Zero, limit: L::None },
+        Law { aggregation: A::Sum, name: "sum", clause: "A3", results: SAME_NUMBER,
+              takes: A_NUMBER, keeps: K::Sum, empty: E::Zero, limit: L::Int64 },
+        Law { aggregation: A::Avg, name: "avg", clause: "A4", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Sum, empty: E::Null, limit: L::None },
+        Law { aggregation: A::Min, name: "min", clause: "A5", results: SAME_ORDERED,
+              takes: AN_ORDER, keeps: K::Least, empty: E::Null, limit: L::None },
+        Law { aggregation: A::Max, name: "max", clause: "A5", results: SAME_ORDERED,
+              takes: AN_ORDER, keeps: K::Greatest, empty: E::Null, limit: L::None },
+        Law { aggregation: A::Variance, name: "variance", clause: "A6", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
+        Law { aggregation: A::Stddev, name: "stddev", clause: "A7", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
+        Law { aggregation: A::CountDistinct, name: "count_distinct", clause: "A8", results: INT_OF_ANY,
+              takes: "a column", keeps: K::Distinct, empty: E::Zero,
+              limit: L::Bound { default: 1_000, greatest: limits::DISTINCT_BOUND } },
+        Law { aggregation: A::Last, name: "last", clause: "A9", results: SAME,
+              takes: "a column", keeps: K::NewestCell, empty: E::Null, limit: L::None },
+        Law { aggregation: A::TimeSinceLast, name: "time_since_last", clause: "A10", results: INT_OF_EVENTS,
+              takes: "no column (null)", keeps: K::NewestTime, empty: E::Null, limit: L::None },
+    ]
+};
+
 impl Aggregation {
-    /// Every aggregation.
-    pub const ALL: [Self; 10] = [
-        Self::Count,
-        Self::Sum,
-        Self::Avg,
-        Self::Min,
-        Self::Max,
-        Self::Variance,
-        Self::Stddev,
-        Self::CountDistinct,
-        Self::Last,
-        Self::TimeSinceLast,
-    ];
+    /// What is true of it.
+    pub const fn law(self) -> &'static Law {
+        const TABLE: &[Law] = &LAWS;
+        &TABLE[self as usize]
+    }
 
     /// The name in definitions.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Avg => "avg",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Variance => "variance",
-            Self::Stddev => "stddev",
-            Self::CountDistinct => "count_distinct",
-            Self::Last => "last",
-            Self::TimeSinceLast => "time_since_last",
-        }
+        self.law().name
     }
 
     /// The aggregation of this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|aggregation| aggregation.name() == name)
+        LAWS.iter()
+            .find(|law| law.name == name)
+            .map(|law| law.aggregation)
     }
 
     /// The type of the result over a column of this type (absent: over events); `None` if it takes no such column.
-    pub const fn result(self, column: Option<Type>) -> Option<Type> {
-        match (self, column) {
-            (Self::Count, _) | (Self::CountDistinct, Some(_)) | (Self::TimeSinceLast, None) => {
-                Some(Type::Int64)
+    pub fn result(self, column: Option<Type>) -> Option<Type> {
+        let results = self.law().results.iter();
+        results
+            .filter(|(input, _)| *input == column)
+            .map(|(_, result)| *result)
+            .next()
+    }
+}
+
+impl Keeps {
+    /// What can be done with it.
+    pub const fn algebra(self) -> Algebra {
+        match self {
+            Self::Count | Self::Sum | Self::Squares => Algebra::Subtractable,
+            Self::Least | Self::Greatest | Self::Distinct | Self::NewestCell | Self::NewestTime => {
+                Algebra::Mergeable
             }
-            (Self::Sum, Some(Type::Int64)) => Some(Type::Int64),
-            (Self::Sum, Some(Type::Float64))
-            | (Self::Avg | Self::Variance | Self::Stddev, Some(Type::Int64 | Type::Float64)) => {
-                Some(Type::Float64)
-            }
-            (
-                Self::Min | Self::Max,
-                Some(kind @ (Type::Int64 | Type::Float64 | Type::String | Type::Timestamp)),
-            )
-            | (Self::Last, Some(kind)) => Some(kind),
-            _ => None,
         }
     }
 
-    /// What columns the aggregation takes, for people.
-    pub const fn takes(self) -> &'static str {
+    /// Whether a cell is given back, so that a text must be kept as it is.
+    pub const fn gives_back(self) -> bool {
+        matches!(self, Self::Least | Self::Greatest | Self::NewestCell)
+    }
+
+    /// What it is, for people.
+    pub const fn words(self) -> &'static str {
         match self {
-            Self::Count => "any column, or none",
-            Self::Sum | Self::Avg | Self::Variance | Self::Stddev => "an int64 or float64 column",
-            Self::Min | Self::Max => "an int64, float64, string or timestamp column",
-            Self::CountDistinct | Self::Last => "a column",
-            Self::TimeSinceLast => "no column (null)",
+            Self::Count => "how many",
+            Self::Sum => "how many, exact sum",
+            Self::Squares => "how many, exact sum, exact sum of squares",
+            Self::Least => "least cell",
+            Self::Greatest => "greatest cell",
+            Self::Distinct => "newest time of each cell, one more than the bound",
+            Self::NewestCell => "newest cell, its time and position",
+            Self::NewestTime => "newest time",
+        }
+    }
+}
+
+impl Law {
+    /// Whether a retraction can be folded: the event taken out as if it had never been.
+    pub const fn can_retract(&self) -> bool {
+        matches!(self.keeps.algebra(), Algebra::Subtractable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_aggregation_stands_at_its_own_place() {
+        for (place, law) in LAWS.iter().enumerate() {
+            assert_eq!(law.aggregation as usize, place, "{}", law.name);
+            assert_eq!(Aggregation::from_name(law.name), Some(law.aggregation));
+        }
+    }
+
+    #[test]
+    fn no_input_stands_twice() {
+        for law in &LAWS {
+            for (place, (input, result)) in law.results.iter().enumerate() {
+                assert!(law.results[..place].iter().all(|(other, _)| other != input));
+                assert_eq!(law.aggregation.result(*input), Some(*result));
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use std::cell::RefCell;
 
 use serde_json::Value as Json;
 
-pub use aggregation::Aggregation;
+pub use aggregation::{Aggregation, Algebra, Empty, Keeps, LAWS, Law, Limit};
 pub use entity::{Entity, EntityKey};
 pub use latest::{LatestFeature, LatestView};
 pub use on_demand::{FeatureRef, Input, OnDemandFeature, OnDemandView};

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::aggregation::Aggregation;
+use super::aggregation::{Aggregation, LAWS, Limit};
 use super::entity::Entity;
 use super::limits;
 use super::read::{Reader, refuse_duplicates};
@@ -174,7 +174,7 @@ impl WindowFeature {
                 format!(
                     "{} takes {}, not {given}",
                     aggregation.name(),
-                    aggregation.takes()
+                    aggregation.law().takes
                 ),
             );
         };
@@ -202,7 +202,7 @@ fn read_aggregation(at: &Reader<'_>) -> Option<Aggregation> {
     let name = at.text()?;
     let found = Aggregation::from_name(name);
     if found.is_none() {
-        let known = Aggregation::ALL.map(Aggregation::name).join(", ");
+        let known = LAWS.map(|law| law.name).join(", ");
         at.fault::<()>(
             "UNKNOWN_AGGREGATION",
             format!("{name:?} is no aggregation; there are {known}"),
@@ -230,13 +230,13 @@ fn read_edges(at: &Reader<'_>) -> Option<(i64, i64)> {
     Some((window, hop))
 }
 
-/// The bound: an integer for a distinct count, null for the others.
+/// The bound: an integer for an aggregation that has one, null for the others.
 // Outer: whether it could be read; inner: whether there is one.
 #[allow(clippy::option_option)]
 fn read_bound(at: &Reader<'_>, aggregation: Aggregation) -> Option<Option<usize>> {
     let place = at.key("bound");
-    if aggregation == Aggregation::CountDistinct {
-        let bound = place.int(1, limits::DISTINCT_BOUND)?;
+    if let Limit::Bound { greatest, .. } = aggregation.law().limit {
+        let bound = place.int(1, greatest)?;
         return usize::try_from(bound).ok().map(Some);
     }
     if place.json.is_null() {

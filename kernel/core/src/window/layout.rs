@@ -177,10 +177,7 @@ impl Layout {
             };
         };
         let kind = columns.get(place).map_or(Type::Int64, |column| column.kind);
-        let gives_back = matches!(
-            feature.aggregation,
-            Aggregation::Min | Aggregation::Max | Aggregation::Last
-        );
+        let gives_back = feature.aggregation.law().keeps.gives_back();
         let column = self.column(place, kind, gives_back);
         let scale = if kind == Type::Float64 {
             Scale::Fixed
@@ -385,5 +382,72 @@ fn window_of(feature: &WindowFeature) -> Window {
 fn insert_sorted(places: &mut Vec<usize>, place: usize) {
     if let Err(at) = places.binary_search(&place) {
         places.insert(at, place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{Keeps, LAWS, Limit};
+
+    #[test]
+    fn a_state_keeps_what_the_table_of_aggregations_says() {
+        for law in &LAWS {
+            for (input, kind) in law.results {
+                let feature = WindowFeature {
+                    name: "f".into(),
+                    aggregation: law.aggregation,
+                    column: input.map(|_| 0),
+                    window: 48 * HOUR,
+                    hop: HOUR,
+                    bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
+                    kind: *kind,
+                };
+                let column = Column {
+                    name: "x".into(),
+                    kind: input.unwrap_or(Type::Int64),
+                    nullable: true,
+                };
+                let layout = Layout::new(&[feature], &[column], 0);
+                let slots: Vec<SlotKind> = layout.slots.iter().map(|slot| slot.kind).collect();
+                let own: Vec<SlotKind> = slots
+                    .iter()
+                    .copied()
+                    .filter(|kind| !matches!(kind, SlotKind::Invalid { .. }))
+                    .collect();
+                let moments = |level| vec![SlotKind::Moments { column: 0, level }];
+                let wanted = match (law.keeps, input) {
+                    (Keeps::Count | Keeps::Sum, None) => vec![SlotKind::Events],
+                    (Keeps::Count, Some(_)) => moments(Level::Count),
+                    (Keeps::Sum, Some(_)) => moments(Level::Sum),
+                    (Keeps::Squares, _) => moments(Level::Squares),
+                    (Keeps::Least, _) => vec![SlotKind::Min { column: 0 }],
+                    (Keeps::Greatest, _) => vec![SlotKind::Max { column: 0 }],
+                    (Keeps::Distinct | Keeps::NewestCell | Keeps::NewestTime, _) => Vec::new(),
+                };
+                assert_eq!(own, wanted, "{} of {input:?}", law.name);
+                assert_eq!(layout.distincts.len(), usize::from(law.keeps == Keeps::Distinct));
+                assert_eq!(layout.lasts.len(), usize::from(law.keeps == Keeps::NewestCell));
+                let invalid = match input {
+                    Some(Type::Float64) => Some(false),
+                    Some(Type::String) if law.keeps.gives_back() => Some(true),
+                    _ => None,
+                };
+                let counted = invalid.map(|kept| SlotKind::Invalid { column: 0, kept });
+                assert_eq!(slots.len() - own.len(), usize::from(counted.is_some()));
+                assert!(
+                    counted.is_none_or(|kind| slots.contains(&kind)),
+                    "{} of {input:?}",
+                    law.name
+                );
+                let empty = super::super::read::over_nothing(&layout);
+                assert_eq!(
+                    empty.is_null(),
+                    law.empty == crate::definition::Empty::Null,
+                    "{}",
+                    law.name
+                );
+            }
+        }
     }
 }

@@ -177,6 +177,12 @@ impl Aside for Nothing {
     }
 }
 
+/// The first feature over no events.
+#[cfg(test)]
+pub(super) fn over_nothing(layout: &Layout) -> crate::value::Value {
+    Sweep::new(layout, 0).end(&Nothing).swap_remove(0).value
+}
+
 /// What a state knows of its folded events besides tiles.
 struct Folded<'s> {
     newest: Option<i64>,

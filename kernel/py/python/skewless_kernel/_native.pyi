@@ -12,6 +12,7 @@ __all__ = [
     "TZDATA_VERSION",
     "WRITE_LATEST_ROW",
     "WRITE_STREAM_STATE",
+    "Aggregation",
     "ArrowBatch",
     "DecodedBatch",
     "DefinitionError",
@@ -27,6 +28,7 @@ __all__ = [
     "StreamView",
     "Token",
     "__build__",
+    "aggregations",
     "check_expression",
     "check_meaning",
     "default_hop",
@@ -114,6 +116,49 @@ def evaluate_expression(
     microseconds or as timestamp[us] with a zone. Raises DefinitionError for a faulty expression, InputError for a
     batch without a column that the expression reads.
     """
+
+@final
+class Aggregation:
+    """What is true of an aggregation, whatever view it stands in."""
+
+    @property
+    def name(self) -> str:
+        """The name in definitions."""
+
+    @property
+    def clause(self) -> str:
+        """The clauses of ``docs/semantics.md`` that define it."""
+
+    @property
+    def results(self) -> list[tuple[str | None, str]]:
+        """(type of the column or None for no column, type of the result), once for each input it takes."""
+
+    @property
+    def takes(self) -> str:
+        """What columns it takes, for people."""
+
+    @property
+    def keeps(self) -> str:
+        """What is kept of the events, for people."""
+
+    @property
+    def subtractable(self) -> bool:
+        """Whether an event can be taken out again, as a retraction asks. Every aggregation merges."""
+
+    @property
+    def zero_when_empty(self) -> bool:
+        """Over no events: True 0, False null."""
+
+    @property
+    def limit_status(self) -> int | None:
+        """The status (OVERFLOW, OVER_BOUND) of no value although there are events; None: there always is one."""
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The bound that is declared unless the user does, and the greatest one; None: it takes no bound."""
+
+def aggregations() -> list[Aggregation]:
+    """The table of all aggregations, in a fixed order."""
 
 def meaning_hash(meaning_json: bytes) -> bytes:
     """SHA-256 of a meaning document: 32 bytes that identify what a definition means.

@@ -1,0 +1,93 @@
+//! The table of the aggregations for Python: what definitions, documentation and tests read.
+
+use pyo3::prelude::*;
+use skewless_core::definition::{Algebra, Empty, LAWS, Law, Limit};
+use skewless_core::status::Status;
+use skewless_core::value::Type;
+
+/// What is true of an aggregation.
+#[pyclass(frozen, module = "skewless_kernel")]
+struct Aggregation(&'static Law);
+
+#[pymethods]
+impl Aggregation {
+    /// The name in definitions.
+    #[getter]
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// The clauses that define it.
+    #[getter]
+    fn clause(&self) -> &'static str {
+        self.0.clause
+    }
+
+    /// The type of the result by the type of the column; the key None: without a column.
+    #[getter]
+    fn results(&self) -> Vec<(Option<&'static str>, &'static str)> {
+        let results = self.0.results.iter();
+        results
+            .map(|(input, result)| (input.map(Type::name), result.name()))
+            .collect()
+    }
+
+    /// What columns it takes, for people.
+    #[getter]
+    fn takes(&self) -> &'static str {
+        self.0.takes
+    }
+
+    /// What is kept of the events, for people.
+    #[getter]
+    fn keeps(&self) -> &'static str {
+        self.0.keeps.words()
+    }
+
+    /// Whether an event can be taken out again; every aggregation merges.
+    #[getter]
+    fn subtractable(&self) -> bool {
+        self.0.keeps.algebra() == Algebra::Subtractable
+    }
+
+    /// Whether it is 0 over nothing, and not null.
+    #[getter]
+    fn zero_when_empty(&self) -> bool {
+        self.0.empty == Empty::Zero
+    }
+
+    /// The status, if any, that says that there is no value although there are events.
+    #[getter]
+    fn limit_status(&self) -> Option<u8> {
+        match self.0.limit {
+            Limit::None => None,
+            Limit::Int64 => Some(Status::Overflow.code()),
+            Limit::Bound { .. } => Some(Status::OverBound.code()),
+        }
+    }
+
+    /// The bound that is declared unless the user does, and the greatest one; None without bound.
+    #[getter]
+    fn bounds(&self) -> Option<(i64, i64)> {
+        match self.0.limit {
+            Limit::Bound { default, greatest } => Some((default, greatest)),
+            Limit::None | Limit::Int64 => None,
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Aggregation {}>", self.0.name)
+    }
+}
+
+/// Every aggregation, in a fixed order.
+#[pyfunction]
+fn aggregations() -> Vec<Aggregation> {
+    LAWS.iter().map(Aggregation).collect()
+}
+
+/// Adds the class and the function.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Aggregation>()?;
+    module.add_function(wrap_pyfunction!(aggregations, module)?)
+}

@@ -1,0 +1,105 @@
+"""The kernel's table of aggregations, and everyone else who says something about them."""
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+
+import skewless
+from skewless import kernel
+from tests.oracle.aggregates import DEFAULT_BOUND, Aggregation, aggregate
+from tests.oracle.cells import Status
+from tests.roads.cases import result_type
+from tests.roads.meaning import canonical
+from tests.test_spec import PLAN_BASE, clauses
+from tools.aggregations_page import INPUTS, PAGE, case_counts, page
+
+LAWS = kernel.aggregations()
+BY_LAW = pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+COLUMNS = {"int64": "i", "float64": "x", "bool": "b", "string": "s", "timestamp": "t"}
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make aggregations-page`"
+
+
+@BY_LAW
+def test_every_input_has_a_case(law: kernel.Aggregation) -> None:
+    counted = case_counts()
+    assert [column for column, _ in law.results if counted[law.name, column] == 0] == []
+
+
+@BY_LAW
+def test_its_clauses_are_in_the_law(law: kernel.Aggregation) -> None:
+    assert set(law.clause.split(", ")) <= set(clauses())
+
+
+@BY_LAW
+def test_the_kernel_takes_the_inputs_of_the_table_and_no_other(law: kernel.Aggregation) -> None:
+    results = dict(law.results)
+    for column in INPUTS:
+        reasons = [reason for _, reason, _ in kernel.check_meaning(meaning(law, column, results.get(column, "int64")))]
+        assert reasons == ([] if column in results else ["TYPE_MISMATCH"]), column
+        if column in results:
+            other = "bool" if results[column] != "bool" else "int64"
+            faults = kernel.check_meaning(meaning(law, column, other))
+            assert [reason for _, reason, _ in faults] == ["TYPE_MISMATCH"], column
+
+
+@BY_LAW
+def test_a_bound_is_declared_exactly_where_the_table_has_one(law: kernel.Aggregation) -> None:
+    column, result = law.results[0]
+    if law.bounds is None:
+        reasons = [reason for _, reason, _ in kernel.check_meaning(meaning(law, column, result, bound=5))]
+        assert reasons == ["UNEXPECTED_BOUND"]
+        return
+    _, greatest = law.bounds
+    for bound in (0, greatest + 1):
+        faults = kernel.check_meaning(meaning(law, column, result, bound=bound))
+        assert [reason for _, reason, _ in faults] == ["OUT_OF_RANGE"]
+
+
+@BY_LAW
+def test_the_oracle_gives_the_types_and_empty_values_of_the_table(law: kernel.Aggregation) -> None:
+    for column, result in law.results:
+        what = Aggregation(law.name, None if column is None else "c", column)
+        assert result_type(what) == result
+        cell = aggregate(what, [], 0)
+        assert (cell.value == 0) is law.zero_when_empty
+        assert (cell.value is None) is not law.zero_when_empty
+        assert cell.status is (Status.PRESENT if law.zero_when_empty else Status.NULL)
+
+
+@BY_LAW
+def test_the_definitions_in_python_have_it(law: kernel.Aggregation) -> None:
+    make = getattr(skewless, law.name, None) or getattr(skewless, f"{law.name}_")
+    parameters = inspect.signature(make).parameters
+    assert ("column" in parameters) is any(column is not None for column, _ in law.results)
+    if "column" in parameters:
+        optional = parameters["column"].default is None
+        assert optional is any(column is None for column, _ in law.results)
+    assert ("bound" in parameters) is (law.bounds is not None)
+    if law.bounds is not None:
+        assert parameters["bound"].default == law.bounds[0] == DEFAULT_BOUND
+
+
+def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int | None = None) -> bytes:
+    """A view of one feature of this aggregation."""
+    document: dict[str, Any] = json.loads(json.dumps(PLAN_BASE))
+    document["source"]["columns"] += [
+        {"name": "i", "type": "int64", "nullable": True},
+        {"name": "t", "type": "timestamp", "nullable": True},
+    ]
+    document["features"] = [
+        {
+            "name": "f",
+            "agg": law.name,
+            "column": None if column is None else COLUMNS[column],
+            "window_us": 3_600_000_000,
+            "hop_us": 60_000_000,
+            "bound": bound if bound is not None or law.bounds is None else law.bounds[0],
+            "type": result,
+        }
+    ]
+    return canonical(document)
