@@ -17,10 +17,14 @@ if TYPE_CHECKING:
         avg,
         count,
         count_distinct,
+        first,
         last,
+        rate,
         stddev,
+        stddev_pop,
         time_since_last,
         variance,
+        variance_pop,
     )
     from skewless.definitions.aggregates import max_ as max  # noqa: A004
     from skewless.definitions.aggregates import min_ as min  # noqa: A004
@@ -52,18 +56,25 @@ __all__ = [
     "avg",
     "count",
     "count_distinct",
+    "first",
     "last",
     "load",
     "max",
     "min",
+    "rate",
     "stddev",
+    "stddev_pop",
     "sum",
     "time_since_last",
     "variance",
+    "variance_pop",
 ]
 
 _HOMES = {
-    "skewless.definitions.aggregates": ("avg count count_distinct last max_ min_ stddev sum_ time_since_last variance"),
+    "skewless.definitions.aggregates": (
+        "avg count count_distinct first last max_ min_ rate stddev stddev_pop sum_ time_since_last variance "
+        "variance_pop"
+    ),
     "skewless.definitions.loading": "load",
     "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",
     "skewless.definitions.project": "Project",

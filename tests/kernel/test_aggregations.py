@@ -63,7 +63,7 @@ def test_a_bound_is_declared_exactly_where_the_table_has_one(law: kernel.Aggrega
 @BY_LAW
 def test_the_oracle_gives_the_types_and_empty_values_of_the_table(law: kernel.Aggregation) -> None:
     for column, result in law.results:
-        what = Aggregation(law.name, None if column is None else "c", column)
+        what = Aggregation(law.name, None if column is None else "c", column, width=1)
         assert result_type(what) == result
         cell = aggregate(what, [], 0)
         assert (cell.value == 0) is law.zero_when_empty

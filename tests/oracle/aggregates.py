@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from tests.oracle.cells import Cell, Status, Value
 from tests.oracle.events import Event
+from tests.oracle.grid import HOUR
 from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
 
 DEFAULT_BOUND = 1000
@@ -18,12 +19,13 @@ LONGEST_TEXT = 128
 
 @dataclass(frozen=True)
 class Aggregation:
-    """`agg` over `column` (None where the aggregation takes none) of `column_type`."""
+    """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a rate."""
 
     agg: str
     column: str | None = None
     column_type: str | None = None
     bound: int | None = None
+    width: int = 0
 
 
 def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
@@ -32,6 +34,8 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
     event_time = None if newest is None else newest.t  # W8
     if what.agg == "count" and what.column is None:
         return Cell(len(window), Status.PRESENT, event_time)  # A1
+    if what.agg == "rate" and what.column is None:
+        return Cell(per_hour(Fraction(len(window)), what), Status.PRESENT, event_time)  # A12
     if what.agg == "time_since_last":
         if newest is None:
             return Cell(None, Status.NULL)
@@ -41,6 +45,8 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
     valid = [e for e in window if is_valid(e.row.get(what.column), what.agg)]
     if what.agg == "last":
         value, status = last(valid, what.column)
+    elif what.agg == "first":
+        value, status = first(valid, what.column)
     else:
         cells = [c for c in (as_read(e.row.get(what.column)) for e in valid) if c is not None]
         value, status = _BY_NAME[what.agg](cells, what)
@@ -54,7 +60,7 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
 def is_valid(cell: Value, agg: str) -> bool:
     """N1 and N9. Null is not invalid: each aggregation has its own say about it."""
     if isinstance(cell, str):
-        return agg not in {"min", "max", "last"} or len(cell.encode()) <= LONGEST_TEXT
+        return agg not in {"min", "max", "first", "last"} or len(cell.encode()) <= LONGEST_TEXT
     return not isinstance(cell, float) or (math.isfinite(cell) and abs(Fraction(cell)) < FLOAT_RANGE)
 
 
@@ -72,6 +78,14 @@ def last(valid: Sequence[Event], column: str) -> Outcome:
         return None, Status.NULL
     newest = max(valid, key=lambda e: (e.t, e.position))
     return as_read(newest.row.get(column)), Status.PRESENT
+
+
+def first(valid: Sequence[Event], column: str) -> Outcome:
+    """A11."""
+    if not valid:
+        return None, Status.NULL
+    oldest = min(valid, key=lambda e: (e.t, e.position))
+    return as_read(oldest.row.get(column)), Status.PRESENT
 
 
 def count(cells: Sequence[Value], what: Aggregation) -> Outcome:
@@ -113,13 +127,38 @@ def greatest(cells: Sequence[Value], what: Aggregation) -> Outcome:
 def variance(cells: Sequence[Value], what: Aggregation) -> Outcome:
     """A6."""
     del what
-    n = len(cells)
-    if n < 2:
-        return None, Status.NULL
+    return spread(cells, len(cells) - 1), Status.PRESENT
+
+
+def variance_pop(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A13."""
+    del what
+    return spread(cells, len(cells)), Status.PRESENT
+
+
+def stddev_pop(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A13."""
+    rounded, status = variance_pop(cells, what)
+    return (root(rounded), status) if isinstance(rounded, float) else (None, status)
+
+
+def spread(cells: Sequence[Value], freedom: int) -> float | None:
+    """A6, A13: the squared distances from the mean, added up and divided by `freedom`."""
+    if freedom < 1:
+        return None
     numbers = [exactly(c) for c in cells]
-    squares = sum((x * x for x in numbers), Fraction(0))
-    plain = sum(numbers, Fraction(0))
-    return to_double((n * squares - plain * plain) / (n * (n - 1))), Status.PRESENT
+    mean = sum(numbers, Fraction(0)) / len(numbers)
+    return to_double(sum(((x - mean) ** 2 for x in numbers), Fraction(0)) / freedom)
+
+
+def rate(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A12."""
+    return per_hour(sum((exactly(c) for c in cells), Fraction(0)), what), Status.PRESENT
+
+
+def per_hour(total: Fraction, what: Aggregation) -> float | None:
+    """A12: by the declared width, not by what lies between the edges."""
+    return to_double(total * HOUR / what.width)
 
 
 def stddev(cells: Sequence[Value], what: Aggregation) -> Outcome:
@@ -164,5 +203,8 @@ _BY_NAME: dict[str, Callable[[Sequence[Value], Aggregation], Outcome]] = {
     "max": greatest,
     "variance": variance,
     "stddev": stddev,
+    "rate": rate,
+    "variance_pop": variance_pop,
+    "stddev_pop": stddev_pop,
     "count_distinct": count_distinct,
 }

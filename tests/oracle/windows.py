@@ -4,7 +4,7 @@ For each row asked, for each feature, look at every event. Slow, and plain enoug
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.oracle.aggregates import Aggregation, aggregate
 from tests.oracle.cells import Cell, Row, Value
@@ -48,7 +48,8 @@ def window_values(
         cells = []
         for feature in features:
             window = contributing(feature, logged, ask, origin=origin, keep=keep)
-            cells.append(aggregate(feature.what, window, ask.request_time))
+            what = replace(feature.what, width=feature.width)
+            cells.append(aggregate(what, window, ask.request_time))
         answers.append(cells)
     return answers
 

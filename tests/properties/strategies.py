@@ -36,15 +36,18 @@ WINDOWS = (
     (7 * DAY, HOUR),
     (7 * DAY, DAY),
 )
+_NUMBERS = ("sum", "avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate")
+_ANY = ("count", "count_distinct", "first", "last")
 _BY_TYPE = {
-    "float64": ("count", "sum", "avg", "min", "max", "variance", "stddev", "count_distinct", "last"),
-    "int64": ("count", "sum", "avg", "min", "max", "variance", "stddev", "count_distinct", "last"),
-    "string": ("count", "min", "max", "count_distinct", "last"),
-    "bool": ("count", "count_distinct", "last"),
+    "float64": (*_NUMBERS, "min", "max", *_ANY),
+    "int64": (*_NUMBERS, "min", "max", *_ANY),
+    "string": ("min", "max", *_ANY),
+    "bool": _ANY,
 }
 AGGREGATIONS = (
     Aggregation("count"),
     Aggregation("time_since_last"),
+    Aggregation("rate"),
     *(
         Aggregation(agg, column.name, column.type, bound)
         for column in COLUMNS

@@ -393,7 +393,7 @@ def result_type(what: Aggregation) -> str:
     """The type of a windowed feature (chapter A)."""
     if what.agg in {"count", "count_distinct", "time_since_last"}:
         return "int64"
-    if what.agg in {"avg", "variance", "stddev"}:
+    if what.agg in {"avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate"}:
         return "float64"
     assert what.column_type is not None
     return what.column_type

@@ -122,6 +122,16 @@ def stddev(name: str, column: str, *, windows: Windows, hop: Duration | None = N
     return Aggregate(name, "stddev", column, windows, hop)
 
 
+def variance_pop(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The variance of the values as the whole population (n). float64; null over nothing."""
+    return Aggregate(name, "variance_pop", column, windows, hop)
+
+
+def stddev_pop(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The root of the variance of the population. float64; null over nothing."""
+    return Aggregate(name, "stddev_pop", column, windows, hop)
+
+
 def count_distinct(
     name: str, column: str, *, windows: Windows, hop: Duration | None = None, bound: int = 1000
 ) -> Aggregate:
@@ -132,6 +142,16 @@ def count_distinct(
 def last(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
     """The value of the newest event, of the column's type; null if it is null there, and over nothing."""
     return Aggregate(name, "last", column, windows, hop)
+
+
+def first(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The value of the oldest event, of the column's type; null if it is null there, and over nothing."""
+    return Aggregate(name, "first", column, windows, hop)
+
+
+def rate(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """Events per hour of the window's width; with a column, its sum per hour. float64; 0 over nothing."""
+    return Aggregate(name, "rate", column, windows, hop)
 
 
 def time_since_last(name: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

@@ -29,6 +29,14 @@ pub enum Aggregation {
     Last,
     /// Microseconds between the newest event and the request time.
     TimeSinceLast,
+    /// The cell of the oldest event by (time, position).
+    First,
+    /// Events, or the sum of a column, per hour of the declared width.
+    Rate,
+    /// The variance of the cells as the whole population (n).
+    VariancePop,
+    /// The correctly rounded root of the rounded variance of the population.
+    StddevPop,
 }
 
 /// What is true of an aggregation.
@@ -67,6 +75,8 @@ pub enum Keeps {
     Greatest,
     /// Each different cell with the newest time of it, up to a bound.
     Distinct,
+    /// The oldest cell with its time and position.
+    OldestCell,
     /// The newest cell with its time and position.
     NewestCell,
     /// The newest time.
@@ -141,12 +151,15 @@ const SAME: &[(Option<Type>, Type)] = &[
     (Some(Timestamp), Timestamp),
 ];
 
+const FLOAT_OF_EVENTS_AND_NUMBER: &[(Option<Type>, Type)] =
+    &[(None, Float64), (Some(Int64), Float64), (Some(Float64), Float64)];
+
 const A_NUMBER: &str = "an int64 or float64 column";
 const AN_ORDER: &str = "an int64, float64, string or timestamp column";
 
 /// Every aggregation, in the order of [`Aggregation`].
 #[rustfmt::skip]
-pub const LAWS: [Law; 10] = {
+pub const LAWS: [Law; 14] = {
     use {Aggregation as A, Empty as E, Keeps as K, Limit as L};
     [
         Law { aggregation: A::Count, name: "count", clause: "A1, A2", results: INT_OF_EVENTS_AND_ANY,
@@ -170,6 +183,14 @@ pub const LAWS: [Law; 10] = {
               takes: "a column", keeps: K::NewestCell, empty: E::Null, limit: L::None },
         Law { aggregation: A::TimeSinceLast, name: "time_since_last", clause: "A10", results: INT_OF_EVENTS,
               takes: "no column (null)", keeps: K::NewestTime, empty: E::Null, limit: L::None },
+        Law { aggregation: A::First, name: "first", clause: "A11", results: SAME,
+              takes: "a column", keeps: K::OldestCell, empty: E::Null, limit: L::None },
+        Law { aggregation: A::Rate, name: "rate", clause: "A12", results: FLOAT_OF_EVENTS_AND_NUMBER,
+              takes: "an int64 or float64 column, or none", keeps: K::Sum, empty: E::Zero, limit: L::None },
+        Law { aggregation: A::VariancePop, name: "variance_pop", clause: "A13", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
+        Law { aggregation: A::StddevPop, name: "stddev_pop", clause: "A13", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
     ]
 };
 
@@ -207,15 +228,21 @@ impl Keeps {
     pub const fn algebra(self) -> Algebra {
         match self {
             Self::Count | Self::Sum | Self::Squares => Algebra::Subtractable,
-            Self::Least | Self::Greatest | Self::Distinct | Self::NewestCell | Self::NewestTime => {
-                Algebra::Mergeable
-            }
+            Self::Least
+            | Self::Greatest
+            | Self::Distinct
+            | Self::OldestCell
+            | Self::NewestCell
+            | Self::NewestTime => Algebra::Mergeable,
         }
     }
 
     /// Whether a cell is given back, so that a text must be kept as it is.
     pub const fn gives_back(self) -> bool {
-        matches!(self, Self::Least | Self::Greatest | Self::NewestCell)
+        matches!(
+            self,
+            Self::Least | Self::Greatest | Self::OldestCell | Self::NewestCell
+        )
     }
 
     /// What it is, for people.
@@ -227,6 +254,7 @@ impl Keeps {
             Self::Least => "least cell",
             Self::Greatest => "greatest cell",
             Self::Distinct => "newest time of each cell, one more than the bound",
+            Self::OldestCell => "oldest cell, its time and position",
             Self::NewestCell => "newest cell, its time and position",
             Self::NewestTime => "newest time",
         }

@@ -10,6 +10,6 @@ mod round;
 mod wide;
 
 pub use fixed::{SCALE_BITS, to_fixed};
-pub use moments::{MOST_EVENTS, Moments, Scale};
+pub use moments::{MOST_EVENTS, Moments, Scale, Spread};
 pub use round::round_ratio;
 pub use wide::Wide;

@@ -26,6 +26,15 @@ impl Scale {
     }
 }
 
+/// What the cells are to a variance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spread {
+    /// A sample: divided by one less than their number.
+    Sample,
+    /// All there is: divided by their number.
+    Population,
+}
+
 /// Exact moments; merging is adding, in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moments {
@@ -82,9 +91,20 @@ impl Moments {
         (self.count > 0).then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
     }
 
-    /// The sample variance, rounded once; `None` over fewer than two.
-    pub fn variance(&self, scale: Scale) -> Option<f64> {
-        if self.count < 2 {
+    /// The sum per `unit` of a width, `sum * unit / width`, rounded once. Both are positive.
+    pub fn rate(&self, scale: Scale, unit: u64, width: u64) -> f64 {
+        let times: Wide<4> = self.sum.magnitude().times(&Wide([unit]));
+        self.signed(round_ratio(&times, [width, 1], -scale.bits()))
+    }
+
+    /// The variance, rounded once: of a sample, `None` over fewer than two; or of the cells as the whole population,
+    /// `None` over nothing.
+    pub fn variance(&self, scale: Scale, of: Spread) -> Option<f64> {
+        let freedom = match of {
+            Spread::Sample => self.count.saturating_sub(1),
+            Spread::Population => self.count,
+        };
+        if freedom == 0 {
             return None;
         }
         // n * Q - S^2, which cannot be negative for any numbers at all (Cauchy and Schwarz).
@@ -95,16 +115,12 @@ impl Moments {
             return Some(0.0);
         }
         spread.sub(&square);
-        Some(round_ratio(
-            &spread,
-            [self.count, self.count - 1],
-            -2 * scale.bits(),
-        ))
+        Some(round_ratio(&spread, [self.count, freedom], -2 * scale.bits()))
     }
 
-    /// The correctly rounded root of the rounded sample variance; `None` over fewer than two.
-    pub fn stddev(&self, scale: Scale) -> Option<f64> {
-        self.variance(scale).map(f64::sqrt)
+    /// The correctly rounded root of the rounded variance; `None` where there is none.
+    pub fn stddev(&self, scale: Scale, of: Spread) -> Option<f64> {
+        self.variance(scale, of).map(f64::sqrt)
     }
 
     fn widened(&self) -> Wide<4> {
@@ -142,22 +158,50 @@ mod tests {
         for cell in [0.1, -123.45, 1e-3, 9e18, 0.01, 1.0 / 3.0] {
             assert_eq!(of(&[cell]).sum(Scale::Fixed), cell);
             assert_eq!(of(&[cell]).mean(Scale::Fixed), Some(cell));
-            assert_eq!(of(&[cell]).variance(Scale::Fixed), None);
+            assert_eq!(of(&[cell]).variance(Scale::Fixed, Spread::Sample), None);
         }
     }
 
     #[test]
     fn constant_groups_have_no_spread() {
         for n in [2, 3, 1000] {
-            assert_eq!(of(&vec![0.1; n]).stddev(Scale::Fixed), Some(0.0));
+            assert_eq!(of(&vec![0.1; n]).stddev(Scale::Fixed, Spread::Sample), Some(0.0));
         }
     }
 
     #[test]
     fn known_spreads() {
-        assert_eq!(of(&[1.0, 2.0, 3.0, 4.0]).variance(Scale::Fixed), Some(5.0 / 3.0));
-        assert_eq!(of(&[-2.0, 2.0]).variance(Scale::Fixed), Some(8.0));
-        assert_eq!(of(&[2.0, 4.0]).stddev(Scale::Fixed), Some(2_f64.sqrt()));
+        assert_eq!(
+            of(&[1.0, 2.0, 3.0, 4.0]).variance(Scale::Fixed, Spread::Sample),
+            Some(5.0 / 3.0)
+        );
+        assert_eq!(of(&[-2.0, 2.0]).variance(Scale::Fixed, Spread::Sample), Some(8.0));
+        assert_eq!(
+            of(&[2.0, 4.0]).stddev(Scale::Fixed, Spread::Sample),
+            Some(2_f64.sqrt())
+        );
+    }
+
+    #[test]
+    fn a_population_is_divided_by_its_number() {
+        let population = |cells: &[f64]| of(cells).variance(Scale::Fixed, Spread::Population);
+        assert_eq!(population(&[]), None);
+        assert_eq!(population(&[7.25]), Some(0.0));
+        assert_eq!(population(&[0.1, 0.1, 0.1]), Some(0.0));
+        assert_eq!(population(&[1.0, 2.0, 3.0, 4.0]), Some(1.25));
+        assert_eq!(
+            of(&[-1.0, 2.0]).stddev(Scale::Fixed, Spread::Population),
+            Some(1.5)
+        );
+    }
+
+    #[test]
+    fn rates_are_rounded_once() {
+        let thirds = of(&[1.0]);
+        assert_eq!(thirds.rate(Scale::Fixed, 1, 3), 1.0 / 3.0);
+        assert_eq!(of(&[0.1, 0.2]).rate(Scale::Fixed, 10, 1), 3.0);
+        assert_eq!(of(&[-0.5]).rate(Scale::Fixed, 3, 2), -0.75);
+        assert!(of(&[]).rate(Scale::Fixed, 3, 2).is_sign_positive());
     }
 
     #[test]
@@ -179,7 +223,7 @@ mod tests {
         assert_eq!(moments.sum(Scale::Fixed), 0.0);
         let n = moments.count as f64;
         let expected = greatest * greatest * (n / (n - 1.0));
-        let ratio = moments.variance(Scale::Fixed).unwrap() / expected;
+        let ratio = moments.variance(Scale::Fixed, Spread::Sample).unwrap() / expected;
         assert!((ratio - 1.0).abs() < 1e-12);
     }
 

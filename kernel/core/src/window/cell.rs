@@ -7,7 +7,7 @@ use crate::bytes::{BytesError, Reader, Writer};
 use crate::numbers::to_fixed;
 use crate::value::{Type, Value};
 
-/// The longest text, in bytes, that `min`, `max` and `last` can keep; a longer one is invalid to them.
+/// The longest text, in bytes, that `min`, `max`, `first` and `last` can keep; a longer one is invalid to them.
 pub const LONGEST_TEXT: usize = 128;
 /// The longest text that a distinct count keeps as it is; of a longer one it keeps a 128-bit BLAKE3 hash.
 const LONGEST_INLINE: usize = 15;

@@ -159,7 +159,7 @@ impl WindowState {
             later = Some(*start);
             for (place, slot) in layout.slots.iter().enumerate() {
                 if self.tails.holds(place, *start) {
-                    slot.kind.write(&tile[place], writer);
+                    slot.kind.write(&tile[place], *start, writer);
                 }
             }
         }
@@ -458,10 +458,15 @@ impl TakeTile for KeepTiles<'_> {
         }
         let slots = self.layout.slots.iter().enumerate();
         let tile = slots.map(|(place, slot)| {
-            if tails.holds(place, start) {
-                slot.kind.read(reader, &self.layout.columns)
-            } else {
-                Ok(slot.kind.empty())
+            if !tails.holds(place, start) {
+                return Ok(slot.kind.empty());
+            }
+            let read = slot.kind.read(reader, &self.layout.columns, start)?;
+            match &read {
+                Accumulator::Oldest(Some(oldest)) if tails.tile_start(self.layout, oldest.t) != start => {
+                    Err(BytesError::NotCanonical)
+                }
+                _ => Ok(read),
             }
         });
         self.tiles.insert(start, tile.collect::<Result<_, _>>()?);

@@ -214,7 +214,7 @@ impl Timeline {
                         continue;
                     }
                     sweep.reach(event.t, &aside);
-                    sweep.insert(&event.cells);
+                    sweep.insert(event);
                 } else if aside.is_settled() {
                     break;
                 }
@@ -250,7 +250,7 @@ impl Block {
         let mut merged: Box<[Accumulator]> = layout.slots.iter().map(|slot| slot.kind.empty()).collect();
         for event in events {
             for (slot, merged) in layout.slots.iter().zip(&mut merged) {
-                slot.kind.insert(merged, &event.cells);
+                slot.kind.insert(merged, event);
             }
         }
         let first = events.first().map(|event| event.position.epoch);

@@ -8,7 +8,7 @@ use super::bounds::Window;
 use super::cell::{Cell, Identity};
 use super::slot::{Level, SlotKind};
 use crate::definition::{Aggregation, Slacks, WindowFeature};
-use crate::numbers::Scale;
+use crate::numbers::{Scale, Spread};
 use crate::schema::Column;
 use crate::time::{HOUR, SECOND};
 use crate::value::Type;
@@ -43,7 +43,7 @@ pub struct KeptColumn {
     pub place: usize,
     /// The type.
     pub kind: Type,
-    /// Whether a text is given back (`min`, `max`, `last`), so that it must be kept as it is.
+    /// Whether a text is given back (`min`, `max`, `first`, `last`), so that it must be kept as it is.
     pub keep_text: bool,
 }
 
@@ -86,9 +86,12 @@ pub enum How {
     Count { slot: usize },
     Sum { slot: usize, scale: Scale },
     Avg { slot: usize, scale: Scale },
-    Variance { slot: usize, scale: Scale },
-    Stddev { slot: usize, scale: Scale },
+    Rate { slot: usize, scale: Scale },
+    EventRate { slot: usize },
+    Variance { slot: usize, scale: Scale, of: Spread },
+    Stddev { slot: usize, scale: Scale, of: Spread },
     Extreme { slot: usize },
+    First { slot: usize },
     Distinct { distinct: usize, bound: usize },
     Last { last: usize },
     TimeSinceLast,
@@ -166,6 +169,9 @@ impl Layout {
         let Some(place) = feature.column else {
             let how = match feature.aggregation {
                 Aggregation::TimeSinceLast => How::TimeSinceLast,
+                Aggregation::Rate => How::EventRate {
+                    slot: self.slot(SlotKind::Events, window),
+                },
                 _ => How::Events {
                     slot: self.slot(SlotKind::Events, window),
                 },
@@ -184,6 +190,10 @@ impl Layout {
         } else {
             Scale::One
         };
+        let spread = match feature.aggregation {
+            Aggregation::VariancePop | Aggregation::StddevPop => Spread::Population,
+            _ => Spread::Sample,
+        };
         let moments = |layout: &mut Self, level| layout.moments(column, level, window);
         let how = match feature.aggregation {
             Aggregation::Count | Aggregation::TimeSinceLast => How::Count {
@@ -197,13 +207,22 @@ impl Layout {
                 slot: moments(self, Level::Sum),
                 scale,
             },
-            Aggregation::Variance => How::Variance {
-                slot: moments(self, Level::Squares),
+            Aggregation::Rate => How::Rate {
+                slot: moments(self, Level::Sum),
                 scale,
             },
-            Aggregation::Stddev => How::Stddev {
+            Aggregation::Variance | Aggregation::VariancePop => How::Variance {
                 slot: moments(self, Level::Squares),
                 scale,
+                of: spread,
+            },
+            Aggregation::Stddev | Aggregation::StddevPop => How::Stddev {
+                slot: moments(self, Level::Squares),
+                scale,
+                of: spread,
+            },
+            Aggregation::First => How::First {
+                slot: self.slot(SlotKind::Oldest { column }, window),
             },
             Aggregation::Min => How::Extreme {
                 slot: self.slot(SlotKind::Min { column }, window),
@@ -423,6 +442,7 @@ mod tests {
                     (Keeps::Squares, _) => moments(Level::Squares),
                     (Keeps::Least, _) => vec![SlotKind::Min { column: 0 }],
                     (Keeps::Greatest, _) => vec![SlotKind::Max { column: 0 }],
+                    (Keeps::OldestCell, _) => vec![SlotKind::Oldest { column: 0 }],
                     (Keeps::Distinct | Keeps::NewestCell | Keeps::NewestTime, _) => Vec::new(),
                 };
                 assert_eq!(own, wanted, "{} of {input:?}", law.name);

@@ -93,10 +93,17 @@ fn many_features(head_max: i64) -> WindowView {
             ("count_distinct", Some("n"), window, hop, Some(40), "int64"),
             ("last", Some("n"), window, hop, None, "int64"),
             ("time_since_last", None, window, hop, None, "int64"),
+            ("first", Some("n"), window, hop, None, "int64"),
+            ("first", Some("s"), window, hop, None, "string"),
+            ("rate", None, window, hop, None, "float64"),
+            ("rate", Some("x"), window, hop, None, "float64"),
+            ("stddev_pop", Some("n"), window, hop, None, "float64"),
         ]);
     }
     // Windows that only some aggregates have: their slots leave old tiles.
     features.push(("variance", Some("x"), 3 * HOUR, 15 * MINUTE, None, "float64"));
+    features.push(("variance_pop", Some("x"), 3 * HOUR, 15 * MINUTE, None, "float64"));
+    features.push(("first", Some("x"), 3 * HOUR, 15 * MINUTE, None, "float64"));
     view_of(&features, head_max)
 }
 
@@ -156,6 +163,14 @@ fn events(dice: &mut Dice, count: u64) -> Vec<Raw> {
         .collect()
 }
 
+/// A cell as a feature gives it: negative zero is zero.
+fn read_back(cell: Option<&Value>) -> Value {
+    match cell {
+        Some(Value::Float(x)) => Value::Float(x + 0.0),
+        cell => cell.cloned().unwrap_or_default(),
+    }
+}
+
 /// The definition, straight: filter the events of the window, then aggregate in plain integers.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap)]
 fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
@@ -170,7 +185,7 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 .column
                 .map(|c| inside.iter().map(|event| &event.row[c]).collect())
                 .unwrap_or_default();
-            let returns_text = matches!(feature.aggregation.name(), "min" | "max" | "last");
+            let returns_text = matches!(feature.aggregation.name(), "min" | "max" | "first" | "last");
             let invalid = |cell: &Value| match cell {
                 Value::Float(x) => !(x.is_finite() && x.abs() < 9_223_372_036_854_775_808.0),
                 Value::String(text) => returns_text && text.len() > 128,
@@ -193,6 +208,8 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
             let unit = if feature.column == Some(3) { 8.0 } else { 1.0 };
             let (n, s): (i128, i128) = (valid.len() as i128, ints.iter().sum());
             let spread = n * ints.iter().map(|x| x * x).sum::<i128>() - s * s;
+            let per_hour = |total: i128| (total * i128::from(HOUR)) as f64 / feature.window as f64 / unit;
+            let population = (n > 0).then(|| spread as f64 / ((n * n) as f64) / unit / unit);
             let variance = (n > 1).then(|| spread as f64 / ((n * (n - 1)) as f64) / unit / unit);
             let float = |x: Option<f64>| x.map_or(Value::Null, Value::Float);
             let least = |sign: i32| {
@@ -206,10 +223,7 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 } else {
                     valid.iter().copied().max_by(order)
                 };
-                match found {
-                    Some(Value::Float(x)) => Value::Float(x + 0.0),
-                    found => found.cloned().unwrap_or_default(),
-                }
+                read_back(found)
             };
             let value = match feature.aggregation.name() {
                 "count" if feature.column.is_none() => Value::Int(inside.len() as i64),
@@ -219,14 +233,14 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 "avg" => float((n > 0).then(|| s as f64 / n as f64 / unit)),
                 "variance" => float(variance),
                 "stddev" => float(variance.map(f64::sqrt)),
+                "variance_pop" => float(population),
+                "stddev_pop" => float(population.map(f64::sqrt)),
+                "rate" if feature.column.is_none() => Value::Float(per_hour(inside.len() as i128)),
+                "rate" => Value::Float(per_hour(s)),
                 "min" => least(-1),
                 "max" => least(1),
-                "last" => cells
-                    .iter()
-                    .copied()
-                    .rfind(|c| !invalid(c))
-                    .cloned()
-                    .unwrap_or_default(),
+                "first" => read_back(cells.iter().copied().find(|c| !invalid(c))),
+                "last" => read_back(cells.iter().copied().rfind(|c| !invalid(c))),
                 "time_since_last" => newest.map_or(Value::Null, |t| Value::Int(request - t)),
                 "count_distinct" => {
                     let different: BTreeSet<String> = valid.iter().map(|cell| format!("{cell:?}")).collect();

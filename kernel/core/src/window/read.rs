@@ -134,7 +134,7 @@ fn sweep_events(sweep: &mut Sweep<'_>, events: &[Event], aside: &impl Aside) {
         if !sweep.reach(event.t, aside) {
             break;
         }
-        sweep.insert(&event.cells);
+        sweep.insert(event);
     }
 }
 
@@ -152,8 +152,8 @@ impl<A: Aside> TakeTile for SweepTiles<'_, '_, A> {
         }
         for (place, slot) in self.layout.slots.iter().enumerate() {
             if tails.holds(place, start) {
-                self.sweep
-                    .merge_slot(place, &slot.kind.read(reader, &self.layout.columns)?);
+                let part = slot.kind.read(reader, &self.layout.columns, start)?;
+                self.sweep.merge_slot(place, &part);
             }
         }
         Ok(true)

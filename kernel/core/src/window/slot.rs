@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::cell::Cell;
 use super::layout::KeptColumn;
+use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
 use crate::numbers::{MOST_EVENTS, Moments};
 
@@ -36,6 +37,11 @@ pub enum SlotKind {
         /// The column.
         column: usize,
     },
+    /// The oldest valid cell by (time, position).
+    Oldest {
+        /// The column.
+        column: usize,
+    },
 }
 
 /// How many moments are needed.
@@ -58,6 +64,8 @@ pub enum Accumulator {
     Moments(Moments),
     /// Of [`SlotKind::Min`] and [`SlotKind::Max`]; [`Cell::Null`] over nothing.
     Extreme(Cell),
+    /// Of [`SlotKind::Oldest`].
+    Oldest(Option<Last>),
 }
 
 impl SlotKind {
@@ -67,11 +75,13 @@ impl SlotKind {
             Self::Events | Self::Invalid { .. } => Accumulator::Count(0),
             Self::Moments { .. } => Accumulator::Moments(Moments::default()),
             Self::Min { .. } | Self::Max { .. } => Accumulator::Extreme(Cell::Null),
+            Self::Oldest { .. } => Accumulator::Oldest(None),
         }
     }
 
     /// Adds an event.
-    pub fn insert(&self, into: &mut Accumulator, cells: &[Cell]) {
+    pub fn insert(&self, into: &mut Accumulator, event: &Event) {
+        let cells = &event.cells;
         match (self, into) {
             (Self::Events, Accumulator::Count(count)) => *count += 1,
             (Self::Invalid { column, kept }, Accumulator::Count(count)) => {
@@ -85,6 +95,18 @@ impl SlotKind {
             }
             (Self::Max { column }, Accumulator::Extreme(greatest)) => {
                 replace(greatest, &cells[*column], Ordering::Greater);
+            }
+            (Self::Oldest { column }, Accumulator::Oldest(oldest)) => {
+                let older = oldest
+                    .as_ref()
+                    .is_none_or(|own| event.order() < (own.t, own.position));
+                if older && !cells[*column].is_invalid(true) {
+                    *oldest = Some(Last {
+                        t: event.t,
+                        position: event.position,
+                        cell: cells[*column].clone(),
+                    });
+                }
             }
             _ => {}
         }
@@ -103,6 +125,14 @@ impl SlotKind {
                 };
                 replace(extreme, other, wanted);
             }
+            (Accumulator::Oldest(oldest), Accumulator::Oldest(Some(other))) => {
+                let older = oldest
+                    .as_ref()
+                    .is_none_or(|own| (other.t, other.position) < (own.t, own.position));
+                if older {
+                    *oldest = Some(other.clone());
+                }
+            }
             _ => {}
         }
     }
@@ -112,6 +142,8 @@ impl SlotKind {
         const COUNT: usize = 7;
         const SUM: usize = 24;
         const SQUARES: usize = 40;
+        // Whether there is one; time within a tile of at most a day, epoch and offset as varints of real magnitudes.
+        const PLACE: usize = 1 + 6 + 3 + 8;
         match self {
             Self::Events | Self::Invalid { .. } => COUNT,
             Self::Moments { level, .. } => match level {
@@ -122,10 +154,14 @@ impl SlotKind {
             Self::Min { column } | Self::Max { column } => {
                 Cell::longest(columns[*column].kind, columns[*column].keep_text)
             }
+            Self::Oldest { column } => {
+                PLACE + Cell::longest(columns[*column].kind, columns[*column].keep_text)
+            }
         }
     }
 
-    pub(super) fn write(&self, accumulator: &Accumulator, writer: &mut Writer) {
+    /// Writes the accumulator of a tile that begins at `start`.
+    pub(super) fn write(&self, accumulator: &Accumulator, start: i64, writer: &mut Writer) {
         match accumulator {
             Accumulator::Count(count) => writer.varint(*count),
             Accumulator::Moments(moments) => {
@@ -139,13 +175,23 @@ impl SlotKind {
                 }
             }
             Accumulator::Extreme(cell) => cell.write(writer),
+            Accumulator::Oldest(None) => writer.byte(0),
+            Accumulator::Oldest(Some(oldest)) => {
+                writer.byte(1);
+                writer.gap(oldest.t, start);
+                writer.varint(oldest.position.epoch);
+                writer.varint(oldest.position.offset);
+                oldest.cell.write(writer);
+            }
         }
     }
 
+    /// Reads the accumulator of a tile that begins at `start`.
     pub(super) fn read(
         &self,
         reader: &mut Reader<'_>,
         columns: &[KeptColumn],
+        start: i64,
     ) -> Result<Accumulator, BytesError> {
         match self {
             Self::Events | Self::Invalid { .. } => reader.varint_up_to(MOST_EVENTS).map(Accumulator::Count),
@@ -157,6 +203,22 @@ impl SlotKind {
                 } else {
                     Err(BytesError::NotCanonical)
                 }
+            }
+            Self::Oldest { column } => {
+                if !reader.flag()? {
+                    return Ok(Accumulator::Oldest(None));
+                }
+                let t = start.checked_add_unsigned(reader.varint()?);
+                let position = EventPosition {
+                    epoch: reader.varint()?,
+                    offset: reader.varint()?,
+                };
+                let cell = Cell::read(reader, columns[*column].kind)?;
+                if cell.is_invalid(true) {
+                    return Err(BytesError::NotCanonical);
+                }
+                let t = t.ok_or(BytesError::NotCanonical)?;
+                Ok(Accumulator::Oldest(Some(Last { t, position, cell })))
             }
         }
     }

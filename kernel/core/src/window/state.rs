@@ -59,12 +59,15 @@ pub enum Folded {
     BelowHorizon,
 }
 
-/// The newest valid cell of a column.
+/// A valid cell of a column, null included, with the event that it is of: the newest one, or a tile's oldest.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Last {
-    pub(super) t: i64,
-    pub(super) position: EventPosition,
-    pub(super) cell: Cell,
+pub struct Last {
+    /// When the event happened.
+    pub t: i64,
+    /// Where it stands in the log.
+    pub position: EventPosition,
+    /// Its cell.
+    pub cell: Cell,
 }
 
 /// The state of one entity in a window view.
@@ -168,7 +171,7 @@ impl WindowState {
         let tile = self.tiles.entry(start).or_insert_with(|| empty_tile(layout));
         for (place, slot) in layout.slots.iter().enumerate() {
             if self.tails.holds(place, start) {
-                slot.kind.insert(&mut tile[place], &event.cells);
+                slot.kind.insert(&mut tile[place], event);
             }
         }
         Folded::Tile

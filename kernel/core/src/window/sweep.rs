@@ -7,9 +7,11 @@
 use super::cell::Cell;
 use super::layout::{Finish, How, Layout};
 use super::slot::Accumulator;
+use super::state::Event;
 use crate::answer::Answer;
-use crate::numbers::{Moments, Scale};
+use crate::numbers::{Moments, Scale, Wide};
 use crate::status::Status;
+use crate::time::HOUR;
 use crate::value::Value;
 
 /// What answers need besides accumulators. Times are those of events before the request.
@@ -70,9 +72,9 @@ impl<'l> Sweep<'l> {
     }
 
     /// Merges an event.
-    pub(super) fn insert(&mut self, cells: &[Cell]) {
+    pub(super) fn insert(&mut self, event: &Event) {
         for (slot, merged) in self.layout.slots.iter().zip(&mut self.merged) {
-            slot.kind.insert(merged, cells);
+            slot.kind.insert(merged, event);
         }
     }
 
@@ -116,8 +118,17 @@ impl<'l> Sweep<'l> {
             } => int(self.moments(slot).integer_sum()),
             How::Sum { slot, scale } => Some(Value::Float(self.moments(slot).sum(scale))),
             How::Avg { slot, scale } => Some(float(self.moments(slot).mean(scale))),
-            How::Variance { slot, scale } => Some(float(self.moments(slot).variance(scale))),
-            How::Stddev { slot, scale } => Some(float(self.moments(slot).stddev(scale))),
+            How::EventRate { slot } => {
+                let events = Moments {
+                    sum: Wide::from_u128(u128::from(count(&self.merged[slot]))),
+                    ..Moments::default()
+                };
+                Some(Value::Float(self.rate(&events, Scale::One, feature)))
+            }
+            How::Rate { slot, scale } => Some(Value::Float(self.rate(&self.moments(slot), scale, feature))),
+            How::Variance { slot, scale, of } => Some(float(self.moments(slot).variance(scale, of))),
+            How::Stddev { slot, scale, of } => Some(float(self.moments(slot).stddev(scale, of))),
+            How::First { slot } => Some(first(&self.merged[slot])),
             How::Extreme { slot } => Some(extreme(&self.merged[slot])),
             How::Distinct { distinct, bound } => {
                 let found = aside.distinct(distinct, edge);
@@ -151,6 +162,12 @@ impl<'l> Sweep<'l> {
         answer
     }
 
+    /// The sum per hour of the declared width.
+    fn rate(&self, moments: &Moments, scale: Scale, feature: &Finish) -> f64 {
+        let width = self.layout.windows[feature.window].width;
+        moments.rate(scale, HOUR.unsigned_abs(), width.unsigned_abs())
+    }
+
     fn moments(&self, slot: usize) -> Moments {
         match &self.merged[slot] {
             Accumulator::Moments(moments) => *moments,
@@ -171,6 +188,13 @@ fn count(accumulator: &Accumulator) -> u64 {
     match accumulator {
         Accumulator::Count(count) => *count,
         _ => 0,
+    }
+}
+
+fn first(accumulator: &Accumulator) -> Value {
+    match accumulator {
+        Accumulator::Oldest(Some(oldest)) => oldest.cell.value(),
+        _ => Value::Null,
     }
 }
 
