@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         avg,
         count,
         count_distinct,
+        count_where,
         first,
         last,
         rate,
@@ -56,6 +57,7 @@ __all__ = [
     "avg",
     "count",
     "count_distinct",
+    "count_where",
     "first",
     "last",
     "load",
@@ -72,8 +74,8 @@ __all__ = [
 
 _HOMES = {
     "skewless.definitions.aggregates": (
-        "avg count count_distinct first last max_ min_ rate stddev stddev_pop sum_ time_since_last variance "
-        "variance_pop"
+        "avg count count_distinct count_where first last max_ min_ rate stddev stddev_pop sum_ time_since_last "
+        "variance variance_pop"
     ),
     "skewless.definitions.loading": "load",
     "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",

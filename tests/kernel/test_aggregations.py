@@ -63,7 +63,7 @@ def test_a_bound_is_declared_exactly_where_the_table_has_one(law: kernel.Aggrega
 @BY_LAW
 def test_the_oracle_gives_the_types_and_empty_values_of_the_table(law: kernel.Aggregation) -> None:
     for column, result in law.results:
-        what = Aggregation(law.name, None if column is None else "c", column, width=1)
+        what = Aggregation(law.name, None if column is None else "c", column, width=1, where=lambda _row: True)
         assert result_type(what) == result
         cell = aggregate(what, [], 0)
         assert (cell.value == 0) is law.zero_when_empty
@@ -79,6 +79,7 @@ def test_the_definitions_in_python_have_it(law: kernel.Aggregation) -> None:
     if "column" in parameters:
         optional = parameters["column"].default is None
         assert optional is any(column is None for column, _ in law.results)
+    assert ("where" in parameters) is law.has_condition
     assert ("bound" in parameters) is (law.bounds is not None)
     if law.bounds is not None:
         assert parameters["bound"].default == law.bounds[0] == DEFAULT_BOUND
@@ -102,4 +103,6 @@ def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int
             "type": result,
         }
     ]
+    if law.has_condition:
+        document["features"][0]["where"] = {"op": "col", "name": "b"}
     return canonical(document)

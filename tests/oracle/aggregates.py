@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tests.oracle.cells import Cell, Status, Value
+from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event
 from tests.oracle.grid import HOUR
 from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
@@ -19,13 +19,15 @@ LONGEST_TEXT = 128
 
 @dataclass(frozen=True)
 class Aggregation:
-    """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a rate."""
+    """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a
+    rate, `where` to count_where."""
 
     agg: str
     column: str | None = None
     column_type: str | None = None
     bound: int | None = None
     width: int = 0
+    where: Callable[[Row], bool] | None = None
 
 
 def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
@@ -36,6 +38,9 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
         return Cell(len(window), Status.PRESENT, event_time)  # A1
     if what.agg == "rate" and what.column is None:
         return Cell(per_hour(Fraction(len(window)), what), Status.PRESENT, event_time)  # A12
+    if what.agg == "count_where":
+        assert what.where is not None
+        return Cell(sum(what.where(e.row) for e in window), Status.PRESENT, event_time)  # A14
     if what.agg == "time_since_last":
         if newest is None:
             return Cell(None, Status.NULL)

@@ -13,11 +13,13 @@ from tests.oracle.windows import WindowFeature
 from tests.roads.cases import (
     KEY_COLUMN,
     TIME_COLUMN,
+    Ir,
     LatestSpec,
     Read,
     Record,
     StreamCase,
     WindowSpec,
+    condition,
     payload_of,
     result_type,
 )
@@ -44,10 +46,19 @@ _BY_TYPE = {
     "string": ("min", "max", *_ANY),
     "bool": _ANY,
 }
+_X, _I = ({"op": "col", "name": name} for name in ("x", "i"))
+CONDITIONS: tuple[Ir, ...] = (
+    {"op": "col", "name": "b"},
+    {"op": "call", "fn": "is_null", "args": [_X]},
+    {"op": "call", "fn": "lt", "args": [_X, _I]},
+    # Overflows for some rows, which then do not count.
+    {"op": "call", "fn": "lt", "args": [{"op": "call", "fn": "add", "args": [_I, _I]}, _I]},
+)
 AGGREGATIONS = (
     Aggregation("count"),
     Aggregation("time_since_last"),
     Aggregation("rate"),
+    Aggregation("count_where"),
     *(
         Aggregation(agg, column.name, column.type, bound)
         for column in COLUMNS
@@ -90,12 +101,18 @@ def times(draw: st.DrawFn, scale: int) -> int:
 def window_specs(draw: st.DrawFn) -> WindowSpec:
     """A view of one to six features."""
     features = []
+    where: dict[str, Ir] = {}
     for number in range(draw(st.integers(1, 6))):
         width, hop = draw(st.sampled_from(WINDOWS))
-        features.append(WindowFeature(f"f{number}", draw(st.sampled_from(AGGREGATIONS)), width, hop))
+        what = draw(st.sampled_from(AGGREGATIONS))
+        if what.agg == "count_where":
+            where[f"f{number}"] = draw(st.sampled_from(CONDITIONS))
+            what = replace(what, where=condition(where[f"f{number}"], {c.name: c.type for c in COLUMNS}))
+        features.append(WindowFeature(f"f{number}", what, width, hop))
     return WindowSpec(
         features=tuple(features),
         types={f.name: result_type(f.what) for f in features},
+        where=where,
         origin=draw(st.sampled_from([4 * DAY, 0, 12_345_678, -7 * DAY - 1])),
         head_slack=draw(st.sampled_from([0, 2 * SECOND, MINUTE])),
         back_slack=draw(st.sampled_from([0, 5 * MINUTE, HOUR])),

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from tests.oracle.aggregates import Aggregation
-from tests.oracle.cells import Cell, Status, Value
+from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Position
+from tests.oracle.expressions import holds
 from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOUR, MINUTE, SECOND, default_hop
 from tests.oracle.latest import TableRow
 from tests.oracle.protobuf import Field
@@ -42,10 +43,11 @@ class Record:
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """The part of a window view's meaning that a case states."""
+    """The part of a window view's meaning that a case states. `where`: the conditions of features by name."""
 
     features: tuple[WindowFeature, ...]
     types: Mapping[str, str]
+    where: Mapping[str, Ir] = field(default_factory=dict)
     origin: int = DEFAULT_ORIGIN
     head_slack: int = 2_000_000
     head_max: int = 256
@@ -223,14 +225,15 @@ def _stream(raw: dict[str, Any], kind: str) -> StreamCase:
 
 def _window_spec(raw: dict[str, Any], columns: Mapping[str, str], day: str) -> WindowSpec:
     width, hop = duration(raw.pop("width", "1h")), raw.pop("hop", None)
+    written = raw.pop("features")
     features = tuple(
-        _feature(name, text, columns, (width, None if hop is None else duration(hop)))
-        for name, text in raw.pop("features").items()
+        _feature(name, text, columns, (width, None if hop is None else duration(hop))) for name, text in written.items()
     )
     origin = raw.pop("origin", None)
     return WindowSpec(
         features,
         {f.name: result_type(f.what) for f in features},
+        {name: text["where"] for name, text in written.items() if isinstance(text, dict) and "where" in text},
         DEFAULT_ORIGIN if origin is None else instant(origin, day),
         **_durations(raw, "head_slack", "back_slack"),
         **_numbers(raw, "head_max"),
@@ -384,14 +387,24 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], default: tuple[int
     hop = duration(own.pop("hop")) if "hop" in own else default[1] or default_hop(width)
     assert hop is not None, f"{name}: no hop fits the width"
     bound = own.pop("bound", None)
-    what = Aggregation(own.pop("agg"), column, columns[column] if column else None, bound)
+    agg = own.pop("agg")
+    where = None
+    if agg == "count_where":
+        where = condition(own.pop("where"), columns)
+    what = Aggregation(agg, column, columns[column] if column else None, bound, where=where)
     _nothing_left(own)
     return WindowFeature(name, what, width, hop)
 
 
+def condition(ir: Ir, columns: Mapping[str, str]) -> Callable[[Row], bool]:
+    """Whether a condition is true of a row."""
+    types = {KEY_COLUMN: "string", TIME_COLUMN: "timestamp", **columns}
+    return lambda row: holds(ir, types, row)
+
+
 def result_type(what: Aggregation) -> str:
     """The type of a windowed feature (chapter A)."""
-    if what.agg in {"count", "count_distinct", "time_since_last"}:
+    if what.agg in {"count", "count_where", "count_distinct", "time_since_last"}:
         return "int64"
     if what.agg in {"avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate"}:
         return "float64"

@@ -42,6 +42,7 @@ def stream_meaning(case: StreamCase) -> bytes:
                     "hop_us": f.hop,
                     "bound": _bound(f.what.agg, f.what.bound),
                     "type": spec.types[f.name],
+                    **({"where": spec.where[f.name]} if f.name in spec.where else {}),
                 }
                 for f in spec.features
             ],

@@ -44,6 +44,12 @@ impl Aggregation {
         self.0.keeps.words()
     }
 
+    /// Whether a feature has a condition of its own, its member `where`.
+    #[getter]
+    fn has_condition(&self) -> bool {
+        self.0.has_condition()
+    }
+
     /// Whether an event can be taken out again; every aggregation merges.
     #[getter]
     fn subtractable(&self) -> bool {

@@ -18,6 +18,8 @@ const DEEPEST: usize = 16;
 
 /// A view of any kind.
 #[derive(Debug)]
+// Views are shared behind pointers.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum View {
     Window(WindowView),
     Latest(LatestView),

@@ -34,11 +34,16 @@ class Aggregate:
     windows: Windows
     hop: Duration | None = None
     bound: int | None = None
+    where: str | None = None
 
     def features(self, build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
         """One feature per window, as in the document."""
+        own = {}
+        if self.where is not None:
+            with build.at("where"):
+                own["where"] = build.expression(self.where)
         return [
-            self._feature(build, columns, name or f"{self.name}_{_suffix(width, place)}", width)
+            self._feature(build, columns, name or f"{self.name}_{_suffix(width, place)}", width) | own
             for place, (name, width) in enumerate(
                 pairs([self.windows] if isinstance(self.windows, str) else self.windows)
             )
@@ -90,6 +95,11 @@ def _suffix(width: object, place: int) -> str:
 def count(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
     """How many events; with a column, how many with a valid value there. int64; 0 over nothing."""
     return Aggregate(name, "count", column, windows, hop)
+
+
+def count_where(name: str, where: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """How many events of which ``where``, an SQL condition on an event, is true. int64; 0 over nothing."""
+    return Aggregate(name, "count_where", None, windows, hop, where=where)
 
 
 def sum_(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

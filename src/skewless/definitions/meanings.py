@@ -104,6 +104,8 @@ class WindowFeature:
     hop_us: int
     bound: int | None
     type: ValueType
+    where: Any = field(default=None, repr=False, hash=False)
+    """The feature's own condition as JSON, where the aggregation has one; else None."""
 
 
 @dataclass(frozen=True, slots=True)

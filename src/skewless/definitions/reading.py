@@ -217,6 +217,7 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
                 hop_us=feature.at("hop_us").integer(),
                 bound=feature.at("bound").maybe(Node.integer),
                 type=feature.at("type").value_type(),
+                where=feature.value.get("where"),
             )
         ),
     )

@@ -15,6 +15,7 @@ import skewless
 from skewless.definitions import durations
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import OnDemandView, WindowView
+from skewless.definitions.reading import read
 from skewless.definitions.resource import (
     Definition,
     Version,
@@ -131,6 +132,12 @@ def test_each_aggregate_has_its_type_and_each_window_its_feature() -> None:
             skewless.count_distinct("i", "tailnum", windows="1h", bound=50),
             skewless.last("j", "tailnum", windows="1h"),
             skewless.time_since_last("k", windows="1h"),
+            skewless.first("l", "tailnum", windows="1h"),
+            skewless.rate("m", windows="1h"),
+            skewless.rate("n", "n", windows="1h"),
+            skewless.variance_pop("o", "n", windows="1h"),
+            skewless.stddev_pop("p", "delay", windows="1h"),
+            skewless.count_where("q", "delay > 15", windows="1h"),
         ],
     )
     features = document(made)["features"]
@@ -147,6 +154,12 @@ def test_each_aggregate_has_its_type_and_each_window_its_feature() -> None:
         "i_1h": "int64",
         "j_1h": "string",
         "k_1h": "int64",
+        "l_1h": "string",
+        "m_1h": "float64",
+        "n_1h": "float64",
+        "o_1h": "float64",
+        "p_1h": "float64",
+        "q_1h": "int64",
     }
     assert [f["hop_us"] for f in features][:5] == [60_000_000, 900_000_000, 60_000_000, 60_000_000, 300_000_000]
     assert [f["bound"] for f in features if f["bound"]] == [50]
@@ -233,6 +246,34 @@ def test_a_fault_of_an_expression_is_shown_in_its_text() -> None:
     assert fault.path.startswith("window view by_origin@1.0.0.filter")
     assert fault.message.startswith("line 2, column 7: ")
     assert "origins" in fault.message
+
+
+def test_a_count_has_its_own_condition_in_every_window() -> None:
+    late = skewless.count_where("late", "delay > 15", windows=["1h", "24h"])
+    plain = skewless.count("departures", windows="1h")
+    features = {f["name"]: f for f in document(view(features=[plain, late]))["features"]}
+    assert "where" not in features["departures_1h"]
+    assert features["late_1h"]["where"] == features["late_24h"]["where"]
+    assert features["late_1h"]["where"]["fn"] == "gt"
+    made = read(skewless.Project("flights", view(features=[plain, late])).definitions()[-1])
+    assert isinstance(made, WindowView)
+    assert [feature.where for feature in made.features] == [None, *[features["late_1h"]["where"]] * 2]
+
+
+@pytest.mark.parametrize(
+    ("where", "reason", "words"),
+    [
+        ("delay >", "SYNTAX", "line 1, column"),
+        ("delay + 1", "TYPE_MISMATCH", "gives bool"),
+        ("nothing > 1", "UNKNOWN_COLUMN", "nothing"),
+        (5, "WRONG_TYPE", "expected an expression as text"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_told_with_its_place(where: Any, reason: str, words: str) -> None:
+    (fault,) = faults(view(features=[skewless.count_where("late", where, windows=["1h"])]))
+    assert fault.path.startswith("window view by_origin@1.0.0.features[0].where")
+    assert fault.reason == reason
+    assert words in fault.message
 
 
 def test_a_cycle_is_named() -> None:

@@ -37,6 +37,8 @@ pub enum Aggregation {
     VariancePop,
     /// The correctly rounded root of the rounded variance of the population.
     StddevPop,
+    /// The events for which a condition of the feature's own is true.
+    CountWhere,
 }
 
 /// What is true of an aggregation.
@@ -159,7 +161,7 @@ const AN_ORDER: &str = "an int64, float64, string or timestamp column";
 
 /// Every aggregation, in the order of [`Aggregation`].
 #[rustfmt::skip]
-pub const LAWS: [Law; 14] = {
+pub const LAWS: [Law; 15] = {
     use {Aggregation as A, Empty as E, Keeps as K, Limit as L};
     [
         Law { aggregation: A::Count, name: "count", clause: "A1, A2", results: INT_OF_EVENTS_AND_ANY,
@@ -191,6 +193,8 @@ pub const LAWS: [Law; 14] = {
               takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
         Law { aggregation: A::StddevPop, name: "stddev_pop", clause: "A13", results: FLOAT_OF_NUMBER,
               takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
+        Law { aggregation: A::CountWhere, name: "count_where", clause: "A14", results: INT_OF_EVENTS,
+              takes: "a condition, and no column (null)", keeps: K::Count, empty: E::Zero, limit: L::None },
     ]
 };
 
@@ -262,6 +266,11 @@ impl Keeps {
 }
 
 impl Law {
+    /// Whether a feature has a condition of its own, its member `where`.
+    pub const fn has_condition(&self) -> bool {
+        matches!(self.aggregation, Aggregation::CountWhere)
+    }
+
     /// Whether a retraction can be folded: the event taken out as if it had never been.
     pub const fn can_retract(&self) -> bool {
         matches!(self.keeps.algebra(), Algebra::Subtractable)

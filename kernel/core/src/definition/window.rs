@@ -1,8 +1,10 @@
 //! Window views: aggregates over the events of an entity in sliding windows.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
-use super::aggregation::{Aggregation, LAWS, Limit};
+use super::aggregation::{Aggregation, LAWS, Law, Limit};
 use super::entity::Entity;
 use super::limits;
 use super::read::{Reader, refuse_duplicates};
@@ -51,6 +53,8 @@ pub struct WindowFeature {
     pub aggregation: Aggregation,
     /// The place of the column in an event's row; absent where events are counted.
     pub column: Option<usize>,
+    /// Which events count, where the aggregation asks for a condition.
+    pub condition: Option<Condition>,
     /// The width, microseconds.
     pub window: i64,
     /// The hop of the lower edge, microseconds.
@@ -59,6 +63,47 @@ pub struct WindowFeature {
     pub bound: Option<usize>,
     /// The type of the value.
     pub kind: Type,
+}
+
+/// A feature's own condition on an event: a boolean expression of its columns.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// The expression as it stands in the document: what tells conditions apart.
+    text: String,
+    /// The expression.
+    pub expr: Arc<Expr>,
+}
+
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Condition {}
+
+impl Condition {
+    /// The condition that this JSON is.
+    #[cfg(test)]
+    pub(crate) fn of(json: &Json, columns: &Schema) -> Option<Self> {
+        let faults = std::cell::RefCell::new(Vec::new());
+        Self::read(&Reader::root(json, &faults), columns)
+    }
+
+    /// The condition of a place in a document.
+    pub(crate) fn read(at: &Reader<'_>, columns: &Schema) -> Option<Self> {
+        if at.json.is_null() {
+            return at.fault(
+                "WRONG_TYPE",
+                "must be an expression that gives bool: which events to count",
+            );
+        }
+        let expr = read_filter(at, columns)??;
+        Some(Self {
+            text: at.json.to_string(),
+            expr: Arc::new(expr),
+        })
+    }
 }
 
 const KEYS: [&str; 14] = [
@@ -155,7 +200,20 @@ fn read_features(at: &Reader<'_>, columns: &Schema) -> Option<Vec<WindowFeature>
 
 impl WindowFeature {
     fn read(at: &Reader<'_>, columns: &Schema) -> Option<Self> {
-        at.keys(&["name", "agg", "column", "window_us", "hop_us", "bound", "type"])?;
+        let agg = at.json.get("agg").and_then(Json::as_str);
+        let law = agg.and_then(Aggregation::from_name).map(Aggregation::law);
+        let has_condition = law.is_some_and(Law::has_condition);
+        let members = [
+            "name",
+            "agg",
+            "column",
+            "window_us",
+            "hop_us",
+            "bound",
+            "type",
+            "where",
+        ];
+        at.keys(&members[..members.len() - usize::from(!has_condition)])?;
         let name = at.key("name").name();
         let aggregation = read_aggregation(&at.key("agg"));
         let column = match at.key("column").present() {
@@ -164,6 +222,7 @@ impl WindowFeature {
         };
         let edges = read_edges(at);
         let kind = at.key("type").kind();
+        let condition = has_condition.then(|| Condition::read(&at.key("where"), columns));
         let (aggregation, column) = (aggregation?, column?);
         let bound = read_bound(at, aggregation);
         let input = column.map(|place| columns.columns()[place].kind);
@@ -190,6 +249,7 @@ impl WindowFeature {
             name: name?,
             aggregation,
             column,
+            condition: condition.map_or(Some(None), |condition| condition.map(Some))?,
             window,
             hop,
             bound: bound?,

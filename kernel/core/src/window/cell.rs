@@ -98,6 +98,11 @@ impl Cell {
         }
     }
 
+    /// The cell of a condition: counted where it holds.
+    pub fn of_condition(holds: bool) -> Self {
+        if holds { Self::Bool(true) } else { Self::Null }
+    }
+
     /// The value; null for what is not kept.
     pub fn value(&self) -> Value {
         match self {

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 
 use super::bounds::{Window, entered, past};
 use super::cell::{Cell, Identity};
-use super::layout::Layout;
+use super::layout::{Layout, Origin};
 use super::slot::Accumulator;
 use super::state::{Event, EventPosition};
 use super::sweep::{Aside, Sweep};
 use crate::answer::Answer;
 use crate::definition::WindowView;
-use crate::expr::{Cell as Borrowed, Columns, Row};
+use crate::expr::{Cell as Borrowed, Columns, Expr, Row};
 use crate::latest::frame::{Asked, Known, LogPosition, StreamRow};
 
 const BLOCK: usize = 64;
@@ -102,10 +102,14 @@ fn is_known(known: Known<LogPosition>, partition: u32, offset: u64) -> bool {
 }
 
 fn passes<C: Columns + ?Sized>(view: &WindowView, cells: &C, place: usize) -> bool {
-    let at = RowAt { cells, place };
     view.filter
         .as_ref()
-        .is_none_or(|filter| filter.eval_cell(at, 0) == Ok(Borrowed::Bool(true)))
+        .is_none_or(|filter| holds(filter, cells, place))
+}
+
+/// Whether a condition on events, which does not depend on the request time, is true of one.
+fn holds<C: Columns + ?Sized>(condition: &Expr, cells: &C, place: usize) -> bool {
+    condition.eval_cell(RowAt { cells, place }, 0) == Ok(Borrowed::Bool(true))
 }
 
 /// One row of columns, as the evaluator reads it.
@@ -156,8 +160,12 @@ impl Timeline {
     ) -> Self {
         let event = |place: usize| {
             let kept = layout.columns.iter();
-            let kept =
-                kept.map(|column| Cell::of(&cells.cell(place, column.place).to_value(), column.keep_text));
+            let kept = kept.map(|column| match column.from {
+                Origin::Row(from) => Cell::of(&cells.cell(place, from).to_value(), column.keep_text),
+                Origin::Condition(from) => {
+                    Cell::of_condition(holds(&layout.conditions[from].expr, cells, place))
+                }
+            });
             // A key has one partition in each epoch, and a frame is of one epoch: should an entity have several
             // partitions nevertheless, they stand in their order.
             let position = EventPosition {

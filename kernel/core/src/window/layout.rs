@@ -7,7 +7,7 @@
 use super::bounds::Window;
 use super::cell::{Cell, Identity};
 use super::slot::{Level, SlotKind};
-use crate::definition::{Aggregation, Slacks, WindowFeature};
+use crate::definition::{Aggregation, Condition, Slacks, WindowFeature};
 use crate::numbers::{Scale, Spread};
 use crate::schema::Column;
 use crate::time::{HOUR, SECOND};
@@ -26,6 +26,8 @@ pub struct Layout {
     pub closing: i64,
     /// The columns that events are kept with.
     pub columns: Vec<KeptColumn>,
+    /// The conditions that give columns of their own.
+    pub conditions: Vec<Condition>,
     /// The accumulators of a tile.
     pub slots: Vec<Slot>,
     /// The distinct counts.
@@ -36,15 +38,24 @@ pub struct Layout {
     pub features: Vec<Finish>,
 }
 
-/// A column of the source that some feature reads.
+/// A column that some feature reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptColumn {
-    /// The place in the source's row.
-    pub place: usize,
+    /// Where its cells come from.
+    pub from: Origin,
     /// The type.
     pub kind: Type,
     /// Whether a text is given back (`min`, `max`, `first`, `last`), so that it must be kept as it is.
     pub keep_text: bool,
+}
+
+/// Where the cells of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The source's row, at this place.
+    Row(usize),
+    /// A condition (its place in the layout): true where it holds, else null.
+    Condition(usize),
 }
 
 /// An accumulator that every tile holds.
@@ -133,6 +144,7 @@ impl Layout {
             windows,
             hops,
             columns: Vec::new(),
+            conditions: Vec::new(),
             slots: Vec::new(),
             distincts: Vec::new(),
             lasts: Vec::new(),
@@ -153,7 +165,7 @@ impl Layout {
                 kind: of
                     .columns
                     .iter()
-                    .find(|kept| kept.place == place)
+                    .find(|kept| kept.from == Origin::Row(place))
                     .map_or(Type::Int64, |kept| kept.kind),
                 nullable: true,
             })
@@ -166,6 +178,15 @@ impl Layout {
             .windows
             .binary_search(&window_of(feature))
             .unwrap_or_default();
+        if let Some(condition) = &feature.condition {
+            let column = self.condition(condition);
+            let slot = self.moments(column, Level::Count, window);
+            return Finish {
+                window,
+                invalid: None,
+                how: How::Count { slot },
+            };
+        }
         let Some(place) = feature.column else {
             let how = match feature.aggregation {
                 Aggregation::TimeSinceLast => How::TimeSinceLast,
@@ -184,7 +205,7 @@ impl Layout {
         };
         let kind = columns.get(place).map_or(Type::Int64, |column| column.kind);
         let gives_back = feature.aggregation.law().keeps.gives_back();
-        let column = self.column(place, kind, gives_back);
+        let column = self.column(Origin::Row(place), kind, gives_back);
         let scale = if kind == Type::Float64 {
             Scale::Fixed
         } else {
@@ -196,7 +217,7 @@ impl Layout {
         };
         let moments = |layout: &mut Self, level| layout.moments(column, level, window);
         let how = match feature.aggregation {
-            Aggregation::Count | Aggregation::TimeSinceLast => How::Count {
+            Aggregation::Count | Aggregation::CountWhere | Aggregation::TimeSinceLast => How::Count {
                 slot: moments(self, Level::Count),
             },
             Aggregation::Sum => How::Sum {
@@ -249,13 +270,22 @@ impl Layout {
         Finish { window, invalid, how }
     }
 
-    fn column(&mut self, place: usize, kind: Type, keep_text: bool) -> usize {
-        if let Some(found) = self.columns.iter().position(|column| column.place == place) {
+    fn condition(&mut self, condition: &Condition) -> usize {
+        let found = self.conditions.iter().position(|own| own == condition);
+        let place = found.unwrap_or_else(|| {
+            self.conditions.push(condition.clone());
+            self.conditions.len() - 1
+        });
+        self.column(Origin::Condition(place), Type::Bool, false)
+    }
+
+    fn column(&mut self, from: Origin, kind: Type, keep_text: bool) -> usize {
+        if let Some(found) = self.columns.iter().position(|column| column.from == from) {
             self.columns[found].keep_text |= keep_text;
             return found;
         }
         self.columns.push(KeptColumn {
-            place,
+            from,
             kind,
             keep_text,
         });
@@ -407,7 +437,18 @@ fn insert_sorted(places: &mut Vec<usize>, place: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{Keeps, LAWS, Limit};
+    use crate::definition::{Empty, Keeps, LAWS, Limit};
+
+    fn condition() -> Condition {
+        let column = Column {
+            name: "x".into(),
+            kind: Type::Int64,
+            nullable: true,
+        };
+        let is_null =
+            serde_json::json!({"op": "call", "fn": "is_null", "args": [{"op": "col", "name": "x"}]});
+        Condition::of(&is_null, &crate::schema::Schema::new(vec![column])).unwrap()
+    }
 
     #[test]
     fn a_state_keeps_what_the_table_of_aggregations_says() {
@@ -417,6 +458,7 @@ mod tests {
                     name: "f".into(),
                     aggregation: law.aggregation,
                     column: input.map(|_| 0),
+                    condition: law.has_condition().then(condition),
                     window: 48 * HOUR,
                     hop: HOUR,
                     bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
@@ -436,6 +478,7 @@ mod tests {
                     .collect();
                 let moments = |level| vec![SlotKind::Moments { column: 0, level }];
                 let wanted = match (law.keeps, input) {
+                    (Keeps::Count, None) if law.has_condition() => moments(Level::Count),
                     (Keeps::Count | Keeps::Sum, None) => vec![SlotKind::Events],
                     (Keeps::Count, Some(_)) => moments(Level::Count),
                     (Keeps::Sum, Some(_)) => moments(Level::Sum),
@@ -461,12 +504,7 @@ mod tests {
                     law.name
                 );
                 let empty = super::super::read::over_nothing(&layout);
-                assert_eq!(
-                    empty.is_null(),
-                    law.empty == crate::definition::Empty::Null,
-                    "{}",
-                    law.name
-                );
+                assert_eq!(empty.is_null(), law.empty == Empty::Null, "{}", law.name);
             }
         }
     }

@@ -23,6 +23,6 @@ pub use bounds::{Window, entered, past};
 pub use cell::{Cell, LONGEST_TEXT};
 pub use codec::{BodyMark, Encoded};
 pub use frame::{contributing, frame};
-pub use layout::{Layout, Size};
+pub use layout::{Layout, Origin, Size};
 pub use read::{Reading, read};
 pub use state::{Event, EventPosition, Folded, WindowState};

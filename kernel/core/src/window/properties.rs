@@ -44,10 +44,15 @@ pub(crate) fn view_of(features: &[FeatureRow], head_max: i64) -> WindowView {
         .iter()
         .enumerate()
         .map(|(place, (agg, column, window, hop, bound, kind))| {
-            serde_json::json!({
+            let mut feature = serde_json::json!({
                 "name": format!("f{place}"), "agg": agg, "column": column, "window_us": window, "hop_us": hop,
                 "bound": bound, "type": kind,
-            })
+            });
+            if *agg == "count_where" {
+                let column = serde_json::json!({"op": "col", "name": "n"});
+                feature["where"] = serde_json::json!({"op": "call", "fn": "is_null", "args": [column]});
+            }
+            feature
         })
         .collect();
     let column = |name: &str, kind: &str| serde_json::json!({"name": name, "type": kind, "nullable": true});
@@ -95,6 +100,7 @@ fn many_features(head_max: i64) -> WindowView {
             ("time_since_last", None, window, hop, None, "int64"),
             ("first", Some("n"), window, hop, None, "int64"),
             ("first", Some("s"), window, hop, None, "string"),
+            ("count_where", None, window, hop, None, "int64"),
             ("rate", None, window, hop, None, "float64"),
             ("rate", Some("x"), window, hop, None, "float64"),
             ("stddev_pop", Some("n"), window, hop, None, "float64"),
@@ -227,6 +233,9 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
             };
             let value = match feature.aggregation.name() {
                 "count" if feature.column.is_none() => Value::Int(inside.len() as i64),
+                "count_where" => {
+                    Value::Int(inside.iter().filter(|event| event.row[2].is_null()).count() as i64)
+                }
                 "count" => Value::Int(valid.len() as i64),
                 "sum" if unit > 1.0 => Value::Float(s as f64 / unit),
                 "sum" => Value::Int(i64::try_from(s).unwrap()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cell::Cell;
-use super::layout::Layout;
+use super::layout::{Layout, Origin};
 use super::newest::Newest;
 use super::slot::Accumulator;
 use super::tails::Tails;
@@ -37,7 +37,11 @@ impl Event {
         let cells = layout
             .columns
             .iter()
-            .map(|column| Cell::of(&row[column.place], column.keep_text))
+            .map(|column| match column.from {
+                Origin::Row(place) => Cell::of(&row[place], column.keep_text),
+                // A condition does not depend on the request time.
+                Origin::Condition(place) => Cell::of_condition(layout.conditions[place].expr.holds(row, t)),
+            })
             .collect();
         Self { t, position, cells }
     }

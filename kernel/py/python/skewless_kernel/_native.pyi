@@ -142,6 +142,10 @@ class Aggregation:
         """What is kept of the events, for people."""
 
     @property
+    def has_condition(self) -> bool:
+        """Whether a feature has a condition of its own: the member ``where``, an expression of the event."""
+
+    @property
     def subtractable(self) -> bool:
         """Whether an event can be taken out again, as a retraction asks. Every aggregation merges."""
 

@@ -14,7 +14,7 @@ use skewless_core::latest;
 use skewless_core::latest::frame::{Asked, Known, LogPosition};
 use skewless_core::schema::{Column, Schema};
 use skewless_core::value::Value;
-use skewless_core::window;
+use skewless_core::window::{self, Origin};
 
 use super::events::{AskedRows, Events, known};
 use super::output::FeatureColumns;
@@ -59,12 +59,19 @@ impl StreamView {
         };
         let (columns, used) = match &kind {
             Kind::Window(view) => {
-                let kept = view.layout.columns.iter().map(|column| column.place);
-                (&view.source.columns, used(kept, view.filter.as_ref()))
+                let kept = view.layout.columns.iter().filter_map(|column| match column.from {
+                    Origin::Row(place) => Some(place),
+                    Origin::Condition(_) => None,
+                });
+                let conditions = view.layout.conditions.iter().map(|condition| &*condition.expr);
+                (
+                    &view.source.columns,
+                    used(kept, view.filter.iter().chain(conditions)),
+                )
             }
             Kind::Latest(view) => {
                 let kept = view.features.iter().map(|feature| feature.column);
-                (view.source.columns(), used(kept, view.filter.as_ref()))
+                (view.source.columns(), used(kept, view.filter.iter()))
             }
         };
         let columns = columns.columns().iter().map(|column| Column {
@@ -229,9 +236,9 @@ impl StreamView {
     }
 }
 
-fn used(kept: impl Iterator<Item = usize>, filter: Option<&Expr>) -> Vec<usize> {
-    let filtered = filter.map(Expr::columns).unwrap_or_default();
-    let used: BTreeSet<usize> = kept.chain(filtered.iter().copied()).collect();
+fn used<'e>(kept: impl Iterator<Item = usize>, conditions: impl Iterator<Item = &'e Expr>) -> Vec<usize> {
+    let asked = conditions.flat_map(|condition| condition.columns().iter().copied());
+    let used: BTreeSet<usize> = kept.chain(asked).collect();
     used.into_iter().collect()
 }
 
