@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,11 @@ from skewless.local import BROKER, LocalMesh
 from skewless.types import Status, from_micros
 from tests.mesh import world
 from tests.mesh.test_kill import assert_served_as_the_oracle_says, settle, start
+from tests.oracle.aggregates import Aggregation
+from tests.oracle.cells import Value, same_value
+from tests.oracle.events import Event, Known
+from tests.oracle.grid import default_hop
+from tests.oracle.windows import Ask, WindowFeature, window_values
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +112,28 @@ def test_waiting_for_what_never_comes_ends_at_the_deadline(shop: tuple[Bus, Stor
 def test_a_view_that_is_applied_later_has_the_whole_log(shop: tuple[Bus, Store, world.Payments]) -> None:
     _, store, payments = shop
     later = sk.StreamFeatureView(
-        name="later", entity=world.USER, source=world.PAYMENTS, features=[sk.count("n", windows=["24h"])]
+        name="later",
+        entity=world.USER,
+        source=world.PAYMENTS,
+        features=[
+            sk.count("n", windows=["24h"]),
+            sk.rate("rate", "amount", windows=["24h"]),
+            sk.first("first", "items", windows=["24h"]),
+            sk.stddev_pop("spread", "amount", windows=["24h"]),
+            sk.count_where("large", "amount > 10", windows=["24h"]),
+        ],
     )
+    day = 24 * world.HOUR
+    features = [
+        WindowFeature(name, what, day, default_hop(day) or 0)
+        for name, what in {
+            "n": Aggregation("count"),
+            "rate": Aggregation("rate", "amount", "float64"),
+            "first": Aggregation("first", "items", "int64"),
+            "spread": Aggregation("stddev_pop", "amount", "float64"),
+            "large": Aggregation("count_where", where=lambda row: is_above(row["amount"], 10)),
+        }.items()
+    ]
     store.apply(sk.Project(world.PROJECT, later))
     deadline = time.monotonic() + 20
     while not any("later@1.0.0" in log.views for log in store.stream_status()):
@@ -118,11 +144,24 @@ def test_a_view_that_is_applied_later_has_the_whole_log(shop: tuple[Bus, Store, 
     at = time.time_ns() // 1_000
     while True:
         answer = store.get_online_features(
-            ["later@1.0.0:n_24h"], entities={"user": list(world.USERS)}, request_time=from_micros(at)
+            [f"later@1.0.0:{feature.name}_24h" for feature in features],
+            entities={"user": list(world.USERS)},
+            request_time=from_micros(at),
         )
         if set(answer.statuses["later:n_24h"]) == {Status.PRESENT} or time.monotonic() > deadline:
             break
         time.sleep(0.05)
-    events = payments.events()
-    expected = tuple(sum(sent.user == user for sent, _ in events) for user in world.USERS)
-    assert answer.values["later:n_24h"] == expected
+    sent = payments.events()
+    assert answer.values["later:n_24h"] == tuple(sum(own.user == user for own, _ in sent) for user in world.USERS)
+    logged = [Event(own.user, own.event_time, position, own.row) for own, position in sent]
+    asks = [Ask(user, at, Known(1, world.home(user), 2**62)) for user in world.USERS]
+    for row, cells in enumerate(window_values(features, logged, asks)):
+        for feature, cell in zip(features, cells, strict=True):
+            value = answer.values[f"later:{feature.name}_24h"][row]
+            assert not isinstance(value, dt.datetime)
+            assert same_value(value, cell.value), (feature.name, row)
+
+
+def is_above(value: Value, bound: float) -> bool:
+    """A condition on a number."""
+    return isinstance(value, int | float) and value > bound
