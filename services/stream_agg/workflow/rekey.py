@@ -128,6 +128,7 @@ class Rekeyer:
             ending = self._stop.is_set()
             if not ending:
                 self.errands.do(reader)
+                positions.update(reader.positions)  # who moved it has told so; the way back may be one read
                 taken = reader.read(
                     max_records=1 if idle else self._gather_records,
                     wait_s=_IDLE_S if idle else self._gather_s,

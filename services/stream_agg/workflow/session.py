@@ -252,6 +252,7 @@ class Session:
         clock, limits, idle = self._outside.clock, self._limits, False
         while not self._task.stop.is_set():
             self._task.errands.do(reader)
+            self._tell_again(reader.positions, 0)  # who moved it has told so; the way back may be one read
             taken = reader.read(
                 max_records=1 if idle else limits.flush_records, wait_s=_IDLE_S if idle else limits.flush_s
             )

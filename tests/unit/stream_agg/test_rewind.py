@@ -1,20 +1,26 @@
-"""A rewind whose second reader falls silent: what the first did is told."""
+"""A rewind whose second reader falls silent, and one whose way back is a single read."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
 import pytest
 
+from services.stream_agg.domain.notes import Note
+from services.stream_agg.domain.opening import PartitionFacts, TopicFacts
 from services.stream_agg.domain.rewinding import Rewind
-from services.stream_agg.ports import LogReader
+from services.stream_agg.ports import LogReader, RekeyedRecord
 from services.stream_agg.workflow.board import Board, LogState, deadline
+from services.stream_agg.workflow.rekey import Rekeyer
 from services.stream_agg.workflow.rereading import Errands, Rereader
 from services.stream_agg.workflow.rewind import Rewinding, SourceReader
+from skewless.bus import Part, Read
 from skewless.errors import TimedOutError
+from tests.decoded import input_log, payload
 
 
 class Closing:
@@ -69,3 +75,87 @@ def test_what_was_moved_before_a_reader_fell_silent_is_named() -> None:
         ),
     ):
         rewinding.run(readers)
+
+
+class Source:
+    """A topic of one partition with three records, which a reader gets at once, and the log that they are sent to."""
+
+    partitions = 1
+
+    def __init__(self) -> None:
+        self.stored: list[RekeyedRecord] = []
+
+    def facts(self, topic: str, _group: str) -> tuple[TopicFacts, list[PartitionFacts]]:
+        return TopicFacts(topic, "id", 1, "delete"), [PartitionFacts(0, 0, 3)]
+
+    def starts(self, _topic: str) -> dict[int, int]:
+        return {0: 0}
+
+    def ends(self, _topic: str = "") -> dict[int, int]:
+        return {0: len(self.stored)}
+
+    def read(self, _topic: str, positions: Mapping[int, int]) -> LogReader:
+        return AtOnce(positions[0])
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, tuple[int, Note]]) -> None:
+        """Nobody asks for it."""
+
+    def send(self, records: Sequence[RekeyedRecord]) -> None:
+        self.stored += records
+
+    def flush(self, timeout_s: float) -> bool:
+        return timeout_s > 0
+
+    def close(self) -> None:
+        """There is nothing to let go."""
+
+
+class AtOnce:
+    """Everything from an offset on in the first read."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def read(self, *, max_records: int, wait_s: float) -> Read:
+        part = Part(0)
+        for offset in range(self._at, 3):
+            part.offsets.append(offset)
+            part.keys.append(b"ann")
+            part.values.append(payload("ann", offset, 1))
+            part.times_us.append(offset)
+            part.headers.append({})
+        self._at = 3
+        time.sleep(0 if part.offsets else min(wait_s, 0.01 * max_records))
+        return Read([part] if part.offsets else [], {0: 3})
+
+    def close(self) -> None:
+        """There is nothing to let go."""
+
+
+def test_a_re_keyer_that_is_back_with_one_read_says_so() -> None:
+    board, source, log = Board(), Source(), input_log(direct=False)
+    board.open(LogState(log.project, log.name, log.source.name, log.source.topic, False, 1))
+    rekeyer = Rekeyer(
+        log, source, lambda _name, _partitions: source, board, gather_s=0.01, gather_records=10, commit_s=60
+    )  # fmt: skip
+
+    def rekeyed() -> int:
+        found: dict[int, int] = {}
+        board.read(log.project, lambda state: found.update(state.rekeyed))
+        return found.get(0, 0)
+
+    def until(stored: int) -> None:
+        end = time.monotonic() + 10
+        while (len(source.stored), rekeyed()) != (stored, 3):
+            assert time.monotonic() < end, f"{len(source.stored)} records are sent, {rekeyed()} are told"
+            time.sleep(0.01)
+
+    rekeyer.start()
+    try:
+        until(3)
+        reader = SourceReader(log.project, log.name, False, rekeyer.errands)
+        (moved,) = Rewinding(log.source.topic, Rewind(None, 2, 0), source, board, deadline(5)).run([reader])
+        assert (moved.from_offset, moved.to_offset) == (3, 1)
+        until(5)
+    finally:
+        rekeyer.stop()
