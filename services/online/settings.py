@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import BrokerSettings, Secret, at_least, setting
+from skewless.settings import BrokerSettings, Secret, at_least, between, setting, store_url_fault
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,15 @@ class Settings(BrokerSettings):
 
     listen: str = setting("127.0.0.1:50052", "address to listen on, host:port; port 0: any free one")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
-    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
+    store_url: Secret = setting(
+        Secret("redis://127.0.0.1:6379/0"),
+        "URL of the online store: redis://user:password@host:port/database",
+        check=store_url_fault,
+    )
     store_timeout_ms: int = setting(
         250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)
     )
-    threads: int = setting(2, "threads of the read path", check=at_least(1))
+    threads: int = setting(2, "threads of the read path", check=between(1, 256))
     max_in_flight: int = setting(1024, "requests handled at once; more are refused", check=at_least(1))
     max_message_bytes: int = setting(4 << 20, "the largest request taken, in bytes", check=at_least(1024))
     served_log: bool = setting(True, "log every answer to skewless.served")

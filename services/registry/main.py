@@ -117,10 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="serve",
         help="serve (if nothing is said), or bring the database's schema up to date and end",
     )
-    command = parser.parse_args(arguments).command
-    if command == "serve":
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="migrate: give up after so long, with status 1")
+    given = parser.parse_args(arguments)
+    if given.command == "serve":
+        if given.within is not None:
+            parser.error("--within belongs to migrate")
         return run("registry", Settings, serve)
-    return run("registry", Settings, migrate, listens=False)
+    return run("registry", Settings, migrate, listens=False, within_s=given.within)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import BrokerSettings, Secret, at_least, setting
+from skewless.settings import BrokerSettings, Secret, at_least, setting, store_url_fault
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,11 @@ class Settings(BrokerSettings):
 
     listen: str = setting("127.0.0.1:50054", "address to listen on, host:port; port 0: any free one")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
-    store_url: Secret = setting(Secret("redis://127.0.0.1:6379/0"), "URL of the online store")
+    store_url: Secret = setting(
+        Secret("redis://127.0.0.1:6379/0"),
+        "URL of the online store: redis://user:password@host:port/database",
+        check=store_url_fault,
+    )
     lake: str = setting("lake", "root of the offline tables: a directory or an object-store URL")
     flush_ms: int = setting(10, "how long events gather before states are written, in ms", check=at_least(1))
     flush_records: int = setting(5_000, "at most so many records gather", check=at_least(1))

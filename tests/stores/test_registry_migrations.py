@@ -195,6 +195,16 @@ def test_a_registry_that_never_migrates_waits_for_the_command(
     prepare(database_url, migrate=False)
 
 
+def test_the_command_gives_up_when_it_is_late(tmp_path: Path) -> None:
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("SKEWLESS_")}
+    environ["SKEWLESS_DATABASE_URL_FILE"] = str(tmp_path / "none")
+    command = [sys.executable, "-m", "services.registry.main", "migrate", "--within", "0.5"]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "waiting for secrets" in ended.stderr
+    assert "given up after 0.5 s" in ended.stderr
+
+
 def until(what: Callable[[], bool], process: subprocess.Popen[bytes], told: Path) -> None:
     """Until it is true, with the process alive."""
     deadline = time.monotonic() + 60

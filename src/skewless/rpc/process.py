@@ -29,7 +29,14 @@ _REPEAT_S: Final = 30.0
 """Between two looks for a secret that is not there, and between two lines of the log that say so."""
 
 
-def run(name: str, kind: type[S], serve: Callable[[S, threading.Event], bool], *, listens: bool = True) -> int:
+def run(
+    name: str,
+    kind: type[S],
+    serve: Callable[[S, threading.Event], bool],
+    *,
+    listens: bool = True,
+    within_s: float | None = None,
+) -> int:
     """Runs a service until SIGTERM or SIGINT; call it from the main thread. Gives the exit status.
 
     name: as in ``services/<name>``; names the log.
@@ -37,15 +44,18 @@ def run(name: str, kind: type[S], serve: Callable[[S, threading.Event], bool], *
         says so in its log, and its health answers at the address ``listen``.
     serve: wires the service and serves until the event is set; whether all of its parts worked to the end.
     listens: False for a command that ends by itself and is asked nothing.
+    within_s: seconds after which a command that still waits is ended, with status 1; None: it waits for ever.
 
     0: ended as it was told. 1: a part failed; the log says which. 2: settings or addresses are of no use.
     """
-    stop = stop_on_signals()
+    stop, late = stop_on_signals(), threading.Event()
+    if within_s is not None:
+        _after(within_s, late, stop)
     log = logging.getLogger(f"services.{name}")
     try:
         settings = _load(kind, log, stop, listens=listens)
         if settings is None:
-            return 0
+            return 1 if late.is_set() else 0
         logs.set_up(settings.log_level, settings.log_format)
         log.info("settings\n%s", describe(settings))
         with telling(name, settings):
@@ -56,6 +66,19 @@ def run(name: str, kind: type[S], serve: Callable[[S, threading.Event], bool], *
     except (StartError, ListenError, SkewlessError) as error:
         log.error("%s", error)  # noqa: TRY400 (the message says all there is)
         return 2
+
+
+def _after(seconds: float, late: threading.Event, stop: threading.Event) -> None:
+    """Says after so long that it is late, and sets ``stop``."""
+
+    def give_up() -> None:
+        late.set()
+        log.error("given up after %g s", seconds)
+        stop.set()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
 
 
 def _load(kind: type[S], log: logging.Logger, stop: threading.Event, *, listens: bool) -> S | None:

@@ -15,7 +15,7 @@ once, and secrets are not shown. ``docs/operations/settings.md`` lists all setti
 
 from skewless.settings.declaring import OneOf, Range, Secret, at_least, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
-from skewless.settings.service import BrokerSettings, ServiceSettings
+from skewless.settings.service import BrokerSettings, ServiceSettings, store_url_fault
 
 __all__ = [
     "SETTINGS_FILE",
@@ -32,5 +32,6 @@ __all__ = [
     "load",
     "one_of",
     "setting",
+    "store_url_fault",
     "variable",
 ]

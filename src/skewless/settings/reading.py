@@ -134,7 +134,7 @@ def _settings_file(
     try:
         text = _text(Path(path))
         document = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         faults.append(f"{SETTINGS_FILE}={path}: {getattr(error, 'strerror', None) or error}")
         return {}
     secrets = {field.name for field in fields if hints[field.name] is Secret}
@@ -175,6 +175,8 @@ def _text(path: Path) -> str:
 
 def _secret(path: Path) -> Secret:
     """The secret in a file, without the end of its line. Raises _Awaited and ValueError, neither with its text."""
+    if "://" in str(path) or ":/" in str(path):
+        raise ValueError("expected the path of a file that has the secret, got what looks like the secret itself")
     try:
         text = _text(path).rstrip("\r\n")
     except FileNotFoundError:
@@ -207,7 +209,7 @@ def _typed(value: Any, hint: Any) -> Any:
     }.get(hint, ("a text", (str,)))
     if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"expected {what}, got {value!r}")
-    return _finite(hint(value), value) if hint in {int, float} else hint(value)
+    return hint(_finite(value, value) if hint in {int, float} else value)
 
 
 def _parse(text: str, hint: Any) -> Any:
@@ -244,6 +246,10 @@ def _number(text: str, kind: type[int] | type[float]) -> int | float:
 
 
 def _finite(value: int | float, given: object) -> int | float:
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floating-point ones
+        finite = False
+    if not finite:
         raise ValueError(f"expected a finite number, got {given!r}")
     return value

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from skewless.settings.declaring import Secret, between, one_of, setting
 
@@ -20,6 +21,22 @@ def _endpoint_fault(url: Secret) -> str | None:
         return "must be a URL with http(s)"
     if "@" in text:
         return "must be without user and password, which gRPC does not take there; see OTEL_EXPORTER_OTLP_HEADERS"
+    return None
+
+
+def store_url_fault(url: Secret) -> str | None:
+    """What is wrong with the address of the online store; never quotes it."""
+    form = "must be redis://[user:password@]host[:port][/database]"
+    try:
+        parts = urlsplit(url.reveal())
+        scheme, host, path = parts.scheme, parts.hostname, parts.path
+        fits = parts.port != 0 and not parts.query and not parts.fragment
+    except ValueError:
+        return f"{form}; special characters of a password are written as %XX"
+    if scheme == "rediss":
+        return f"{form}; TLS is not supported yet"
+    if scheme != "redis" or not host or not fits or (path.strip("/") and not path[1:].isdecimal()):
+        return f"{form}; special characters of a password are written as %XX"
     return None
 
 

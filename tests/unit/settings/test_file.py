@@ -17,6 +17,7 @@ from skewless.settings import (
     describe,
     load,
     setting,
+    store_url_fault,
 )
 
 
@@ -107,6 +108,8 @@ def test_every_fault_of_file_and_environment_is_told_at_once(tmp_path: Path) -> 
         (b"threads = true", "expected a whole number, got True"),
         (b"threads = 1.0", "expected a whole number, got 1.0"),
         (b"wait_s = inf", "expected a finite number, got inf"),
+        (b"wait_s = 1" + b"0" * 400, "expected a finite number, got 1000"),
+        (b"topics = " + b"[" * 5_000, "recursion"),
         (b"password_file = 7", "expected the path of a file, got 7"),
         (b"nothing_like_it = 1", "no such setting; there are keep, "),
     ],
@@ -165,6 +168,44 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("plugh")
     found = load(Sample, {"SKEWLESS_TOKEN_FILE": str(tmp_path / "token")})
     assert "plugh" not in describe(found) + repr(found)
+
+
+@pytest.mark.parametrize("given", ["redis://:geheim@h:1/0", "redis:/:geheim@h:1/0"])
+def test_a_secret_in_place_of_its_file_is_not_shown(given: str) -> None:
+    (found,) = faults(Sample, {"SKEWLESS_PASSWORD_FILE": given})
+    assert found.startswith("SKEWLESS_PASSWORD_FILE: expected the path of a file that has the secret")
+    assert "geheim" not in found
+
+
+@dataclass(frozen=True)
+class Stored(ServiceSettings):
+    store_url: Secret = setting(Secret("redis://here"), "where", check=store_url_fault)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis://h:6379/0", "redis://u:p%23w@h/3", "redis://:p@[::1]:6379", "redis://h/"]
+)
+def test_the_address_of_a_store_is_taken(url: str) -> None:
+    assert load(Stored, {"SKEWLESS_STORE_URL": url}).store_url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://u:geheim#x@h:1/0", "special characters of a password are written as %XX"),
+        ("redis://u:geheim@h:1x", "must be redis://"),
+        ("redis://u:geheim@h:0", "must be redis://"),
+        ("mysql://u:geheim@h:1", "must be redis://"),
+        ("rediss://u:geheim@h:1", "TLS is not supported yet"),
+        ("redis://u:geheim@h:1/x", "must be redis://"),
+        ("redis://u:geheim@/0", "must be redis://"),
+        ("geheim", "must be redis://"),
+    ],
+)
+def test_another_address_of_a_store_is_refused_and_not_shown(url: str, says: str) -> None:
+    (found,) = faults(Stored, {"SKEWLESS_STORE_URL": url})
+    assert says in found
+    assert "geheim" not in found
 
 
 def test_a_secret_has_one_source(tmp_path: Path) -> None:
