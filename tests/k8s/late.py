@@ -28,6 +28,7 @@ PORTS = {"postgres": 5432, "valkey": 6379, "kafka": 9092}
 VALUES: dict[str, Any] = {
     "trial": False,
     "database": {"url": {"secretName": DATABASE}},
+    "migrations": {"activeDeadlineSeconds": INSTALL_S - 20},
     "store": {"url": {"secretName": STORE}},
     "broker": {"address": f"kafka:{PORTS['kafka']}"},
     "lake": {"volume": {"create": True, "size": "1Gi", "keep": False}},
