@@ -75,7 +75,9 @@ class Buildah:
         wanted = ("buildah",) if base_image else ("buildah", "mmdebstrap")
         if missing := [program for program in wanted if not shutil.which(program)]:
             raise EngineError(INSTALL.format(missing=", ".join(missing)))
-        self._command = _with_driver(["buildah", f"--root={STORAGE}", f"--runroot={STORAGE}/run"])
+        # In mount namespaces of their own, because builds leave layers mounted.
+        apart = ["unshare", "--mount"] if os.geteuid() == 0 else []
+        self._command = _with_driver([*apart, "buildah", f"--root={STORAGE}", f"--runroot={STORAGE}/run"])
         self.base = base_image or self._debian(work)
 
     def build(self, recipe: Recipe, context: Path, tar: Path) -> None:
