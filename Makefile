@@ -64,6 +64,9 @@ setup: .venv/.stamp-protos $(if $(BROKER_SOURCES),$(BROKER)) ## Install everythi
 .venv/.inputs: force
 	@mkdir -p $(@D)
 	@sum=$$(sha256sum $(INPUTS) | sha256sum); [ "$$sum" = "$$(cat $@ 2>/dev/null)" ] || echo "$$sum" > $@
+	@# Cargo goes by times. What another checkout left in the shared directory would count as built from these sources.
+	@cmp -s $@ "$(CARGO_TARGET_DIR)/.inputs" || { find kernel protos third_party/protos \( -name '*.rs' -o -name '*.proto' \) \
+		-exec touch {} +; mkdir -p "$(CARGO_TARGET_DIR)"; cp $@ "$(CARGO_TARGET_DIR)/.inputs"; }
 
 .venv/.stamp-sync: $(UV) .venv/.inputs
 	@if [ ! -x $(BIN)/python ]; then $(UV) venv --quiet --allow-existing .venv; fi
