@@ -110,7 +110,7 @@ EVERYTHING: Final[Mapping[str, Any]] = {
             },
         },
         "trial-valkey": {"data": {"size": "1Gi", "storageClassName": "fast"}},
-        "trial-kafka": {"data": {"existingClaim": "topics"}},
+        "trial-kafka": {"data": {"existingClaim": "topics", "size": ""}},
     },
 }
 

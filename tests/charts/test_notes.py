@@ -31,7 +31,10 @@ def test_a_trial_says_that_it_is_one() -> None:
     assert (
         "THIS IS A TRIAL. Bundled, one replica each, without passwords and backups: broker database store lake." in said
     )
-    assert "What skewless-trial-kafka keeps lasts as long as its pod" in said
+    assert "as long as its pod" not in said
+    passing = notes("trial", "--set", "components.trial-kafka.data.size=")
+    assert "What skewless-trial-kafka keeps lasts as long as its pod" in passing
+    assert "skewless-trial-valkey keeps" not in passing
     assert "TRIAL" not in notes("production")
     less = notes("trial", "--set", "store.url.secretName=valkey,components.trial-kafka.data.size=1Gi")
     assert "backups: broker database lake." in less
@@ -47,7 +50,7 @@ def test_the_way_to_the_first_feature_is_of_commands_that_exist() -> None:
     (program,) = re.findall(r"<<'END'\n(.*?)^END$", said, re.MULTILINE | re.DOTALL)
     ast.parse(program)
     assert find(render("trial"), "Deployment", "skewless-cli")
-    assert "--set components.cli.enabled=true" in notes("production")
+    assert "--reset-then-reuse-values --set components.cli.enabled=true" in notes("production")
 
 
 def test_what_stays_is_named() -> None:

@@ -49,7 +49,9 @@ def test_objects_carry_the_labels(objects: list[Object]) -> None:
 
 
 def test_selectors_meet_their_pods(objects: list[Object]) -> None:
-    templates = [one["spec"]["template"]["metadata"]["labels"] for one in find(objects, "Deployment")]
+    templates = [
+        one["spec"]["template"]["metadata"]["labels"] for kind in ("Deployment", "Job") for one in find(objects, kind)
+    ]
 
     def met(selector: dict[str, str]) -> int:
         return sum(selector.items() <= labels.items() for labels in templates)
@@ -274,11 +276,12 @@ def _hook(one: Object) -> str:
 
 def test_migrations_run_before_anything_else_of_a_release() -> None:
     hooks = [one for one in render("production") if "pre-upgrade" in _hook(one)]
-    assert {one["kind"] for one in hooks} == {"Job", "ServiceAccount"}
+    assert {one["kind"] for one in hooks} == {"Job", "NetworkPolicy", "ServiceAccount"}
     (job,) = find(hooks, "Job")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["migrate"]
+    assert container["args"] == ["migrate", "--within", "220"]
+    assert container["image"] == "registry.example.com/skewless/registry:0.1.0"
     used = {volume["name"]: volume for volume in job["spec"]["template"]["spec"]["volumes"]}
     assert used["database"]["secret"]["secretName"] == "skewless-database"
     # Nothing of the release is there yet.
@@ -287,6 +290,46 @@ def test_migrations_run_before_anything_else_of_a_release() -> None:
         one["metadata"]["name"] for one in find(hooks, "ServiceAccount")
     }
     assert find(render("trial"), "Job") == []
+
+
+def test_migrations_run_with_what_the_registry_is_given() -> None:
+    registry: dict[str, Any] = {
+        "serviceAccount": {"name": "registry"},
+        "extraVolumes": [{"name": "ca", "secret": {"secretName": "database-ca"}}],
+        "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+        "extraEnv": [{"name": "PGSSLROOTCERT", "value": "/ca/ca.crt"}],
+        "podAnnotations": {"sidecar.istio.io/inject": "false"},
+    }
+    objects = render("production", {"commonLabels": {"team": "features"}, "components": {"registry": registry}})
+    (job,) = find(objects, "Job")
+    pod = job["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert pod["metadata"]["labels"]["team"] == "features"
+    assert registry["podAnnotations"].items() <= pod["metadata"]["annotations"].items()
+    assert pod["spec"]["serviceAccountName"] == "registry"
+    assert find(objects, "ServiceAccount", "skewless-migrate") == []
+    assert registry["extraVolumes"][0] in pod["spec"]["volumes"]
+    assert registry["extraVolumeMounts"][0] in container["volumeMounts"]
+    assert registry["extraEnv"][0] in container["env"]
+
+
+@pytest.mark.parametrize(("deadline", "within"), [(25, "10"), (100, "80")])
+def test_a_migration_that_fails_leaves_its_log(deadline: int, within: str) -> None:
+    (job,) = find(render("production", {"migrations": {"activeDeadlineSeconds": deadline}}), "Job")
+    spec = job["spec"]["template"]["spec"]
+    assert spec["containers"][0]["args"][-1] == within
+    assert spec["restartPolicy"] == "Never"
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+    (final,) = [rule for rule in job["spec"]["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
+    assert final["onExitCodes"] == {"containerName": "migrate", "operator": "In", "values": [1, 2]}
+
+
+def test_a_migration_may_call_its_database_and_nobody_may_call_it() -> None:
+    (policy,) = find(render("production"), "NetworkPolicy", "skewless-migrate")
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy["spec"]
+    ports = [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]]
+    assert ports == [[53, 53], [5432]]
 
 
 def test_helm_test_asks_every_service() -> None:
@@ -306,12 +349,16 @@ def test_helm_test_asks_every_service() -> None:
 
 
 def test_a_trial_leaves_no_claim_and_others_keep_their_tables() -> None:
-    (claim,) = find(render("trial"), "PersistentVolumeClaim")
-    assert "annotations" not in claim["metadata"]
+    claims = find(render("trial"), "PersistentVolumeClaim")
+    assert {claim["metadata"]["name"] for claim in claims} == {
+        "skewless-lake",
+        *(f"skewless-trial-{part}" for part in ("kafka", "postgres", "valkey")),
+    }
+    assert not any("annotations" in claim["metadata"] for claim in claims)
     for kept in ({"lake": {"volume": {"keep": True}}}, {"broker": {"address": "kafka:9092"}}):
-        (claim,) = find(render("trial", kept), "PersistentVolumeClaim")
+        (claim,) = find(render("trial", kept), "PersistentVolumeClaim", "skewless-lake")
         assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     gone = {"broker": {"address": "kafka:9092"}, "lake": {"volume": {"keep": False}}}
-    (claim,) = find(render("trial", gone), "PersistentVolumeClaim")
+    (claim,) = find(render("trial", gone), "PersistentVolumeClaim", "skewless-lake")
     assert "annotations" not in claim["metadata"]
     assert find(render("production"), "PersistentVolumeClaim") == []

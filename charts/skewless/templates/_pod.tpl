@@ -228,6 +228,9 @@ spec:
   serviceAccountName: {{ $component.serviceAccount.name | default $component.object }}
   automountServiceAccountToken: false
   enableServiceLinks: false
+  {{- with $component.restartPolicy }}
+  restartPolicy: {{ . }}
+  {{- end }}
   {{- with $root.Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}

@@ -209,7 +209,9 @@ def _typed(value: Any, hint: Any) -> Any:
     }.get(hint, ("a text", (str,)))
     if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"expected {what}, got {value!r}")
-    return hint(_finite(value, value) if hint in {int, float} else value)
+    if isinstance(value, int | float) and hint is not bool:
+        value = _finite(value, value)
+    return hint(value)
 
 
 def _parse(text: str, hint: Any) -> Any:
