@@ -109,6 +109,18 @@ def test_every_service_is_scraped_once() -> None:
     assert sorted(scraped) == sorted(services())
 
 
+def test_a_service_that_is_not_there_is_missed() -> None:
+    def missing(values: dict[str, Any]) -> list[str]:
+        (rules,) = find(render("trial", {**ON, **values}), "PrometheusRule")
+        alerts = [alert for group in rules["spec"]["groups"] for alert in group["rules"]]
+        return [alert["expr"].rpartition("< ")[2] for alert in alerts if alert["alert"] == "SkewlessMissing"]
+
+    assert missing({}) == ["5"]
+    assert missing({"components": {"validator": {"enabled": False}, "offline": {"replicas": 0}}}) == ["3"]
+    # Another selector may make one job of them all.
+    assert missing({"metrics": {**ON["metrics"], "selector": 'cluster="a"'}}) == []
+
+
 def test_alerts_say_what_happened_and_what_to_do() -> None:
     names = [alert["alert"] for alert in alerts()]
     assert len(names) == len(set(names))
