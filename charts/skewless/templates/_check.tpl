@@ -89,7 +89,7 @@ What a single value may be says values.schema.json.
 {{- if $component.service -}}
 {{- $needs := add (int $component.drainSeconds) (include "skewless.graceSeconds" (dict "component" $component) | int) -}}
 {{- if le (int $component.terminationGracePeriodSeconds) (int $needs) -}}
-{{- $faults = append $faults (printf "%s.terminationGracePeriodSeconds: write more than %v, the seconds of draining and of the calls that run; it is %v" $place $needs $component.terminationGracePeriodSeconds) -}}
+{{- $faults = append $faults (printf "%s.terminationGracePeriodSeconds: write more than %v, the seconds of draining and of what the process has to end; it is %v" $place $needs $component.terminationGracePeriodSeconds) -}}
 {{- end -}}
 {{- $reserved := $.Files.Get "files/reserved.yaml" | fromYaml -}}
 {{- range $key, $_ := mergeOverwrite (deepCopy $values.settings) $component.settings -}}

@@ -39,7 +39,7 @@ The mesh that the values describe, as JSON:
 {{- dict "name" $name "bundled" $bundled "lake" $lake "keep" (and $keep (eq $lake "create")) "components" $components "addresses" $addresses | toJson -}}
 {{- end -}}
 
-{{/* Seconds that running calls of a component may take to end, rounded up. Takes the component of the mesh and root. */}}
+{{/* Seconds that a component may take to end once it takes no more calls, rounded up. Takes the component of the mesh and root. */}}
 {{- define "skewless.graceSeconds" -}}
 {{- $grace := 5 -}}
 {{- with .component.graceSetting -}}
@@ -47,7 +47,7 @@ The mesh that the values describe, as JSON:
 {{- $grace = divf (index $.component.settings .) $.component.perSecond | ceil -}}
 {{- end -}}
 {{- end -}}
-{{- $grace -}}
+{{- add $grace (.component.lastSeconds | default 0) -}}
 {{- end -}}
 
 {{/* How often a component runs at least. */}}
