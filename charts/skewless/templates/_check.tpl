@@ -46,6 +46,22 @@ What a single value may be says values.schema.json.
 {{- end -}}
 {{- end -}}
 
+{{- range $variable, $_ := $values.lake.env -}}
+{{- if regexMatch "SECRET|TOKEN|PASSWORD|ACCOUNT_KEY" $variable -}}
+{{- $faults = append $faults (printf "lake.env.%s: is a secret; name the Secret that has it as lake.credentials.secretName" $variable) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $values.networkPolicy.egress.enabled (not $values.networkPolicy.enabled) -}}
+{{- $faults = append $faults "networkPolicy.enabled: write true as well, since networkPolicy.egress.enabled is; without it there are no policies" -}}
+{{- end -}}
+{{- range $labels := append (pluck "podLabels" $values.defaults) $values.commonLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if or (hasPrefix "app.kubernetes.io/" $label) (eq "helm.sh/chart" $label) -}}
+{{- $faults = append $faults (printf "commonLabels, podLabels: %s is the chart's own; take another label" $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- with $values.broker -}}
 {{- $sasl := hasPrefix "SASL" .protocol -}}
 {{- if and $sasl (empty .credentials.secretName) -}}
@@ -84,6 +100,11 @@ What a single value may be says values.schema.json.
 {{- if and (eq (toString .maxUnavailable | trimSuffix "%") "0") (eq (toString .maxSurge | trimSuffix "%") "0") -}}
 {{- $faults = append $faults (printf "%s.rollingUpdate: write maxSurge or maxUnavailable of at least 1, or nothing can be renewed" $place) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $component.extraEnv -}}
+{{- if hasPrefix "SKEWLESS_" .name -}}
+{{- $faults = append $faults (printf "%s.extraEnv: write %s as a setting under %s.settings, or, if it is a secret, where its Secret is named" $place .name $place) -}}
 {{- end -}}
 {{- end -}}
 {{- if $component.service -}}
