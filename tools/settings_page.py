@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import types
 import typing
 from pathlib import Path
 from typing import Any, Final
 
 from skewless.local.mesh import SERVICES
-from skewless.settings import BrokerSettings, Secret, ServiceSettings, variable
+from skewless.settings import BrokerSettings, Secret, ServiceSettings, bare_type, variable
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "operations" / "settings.md"
 
@@ -93,11 +92,8 @@ def _table(kind: type[Any], left_out: set[str]) -> str:
 
 
 def _type(hint: Any) -> str:
-    if isinstance(hint, types.UnionType):
-        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
-    return {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Secret: "secret"}[
-        hint
-    ]
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Secret: "secret"}
+    return words[bare_type(hint)]
 
 
 def _default(value: object) -> str:

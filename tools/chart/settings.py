@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-import types
 import typing
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from skewless.settings import OneOf, Range, Secret, ServiceSettings
+from skewless.settings import OneOf, Range, Secret, ServiceSettings, bare_type
 
 CHART: Final = Path(__file__).resolve().parents[2] / "charts" / "skewless"
 SCHEMA: Final = CHART / "values.schema.json"
@@ -58,8 +57,7 @@ def definition(kind: type[ServiceSettings]) -> dict[str, Any]:
 
 
 def _type(hint: Any) -> str:
-    if isinstance(hint, types.UnionType):
-        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
+    hint = bare_type(hint)
     if hint is Secret:
         raise TypeError("a secret does not stand in values: add the setting to files/reserved.yaml of the chart")
     return _TYPES[hint]

@@ -13,7 +13,7 @@ file that has it (``SKEWLESS_DATABASE_URL_FILE``, or ``database_url_file`` in th
 once, and secrets are not shown. ``docs/operations/settings.md`` lists all settings.
 """
 
-from skewless.settings.declaring import OneOf, Range, Secret, at_least, between, one_of, setting, variable
+from skewless.settings.declaring import OneOf, Range, Secret, at_least, bare_type, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
 from skewless.settings.service import BrokerSettings, ServiceSettings, store_url_fault
 
@@ -27,6 +27,7 @@ __all__ = [
     "ServiceSettings",
     "SettingsError",
     "at_least",
+    "bare_type",
     "between",
     "describe",
     "load",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -48,6 +50,13 @@ def setting(
     check: gives what is wrong with a value, or None.
     """
     return dataclasses.field(default=default, metadata={"doc": doc, "env": env, "check": check})
+
+
+def bare_type(hint: Any) -> Any:
+    """The type of an optional setting, without None; of another setting its type."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
+    return hint
 
 
 def variable(field: dataclasses.Field[Any]) -> str:

@@ -7,13 +7,12 @@ import difflib
 import math
 import os
 import tomllib
-import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from skewless.settings.declaring import PREFIX, Secret, variable
+from skewless.settings.declaring import PREFIX, Secret, bare_type, variable
 from skewless.settings.service import ServiceSettings
 
 SETTINGS_FILE: Final = PREFIX + "SETTINGS_FILE"
@@ -175,7 +174,7 @@ def _text(path: Path) -> str:
 
 def _secret(path: Path) -> Secret:
     """The secret in a file, without the end of its line. Raises _Awaited and ValueError, neither with its text."""
-    if "://" in str(path) or ":/" in str(path):
+    if ":/" in str(path):  # of a URL a path has but one slash left
         raise ValueError("expected the path of a file that has the secret, got what looks like the secret itself")
     try:
         text = _text(path).rstrip("\r\n")
@@ -188,16 +187,9 @@ def _secret(path: Path) -> Secret:
     return Secret(text)
 
 
-def _bare(hint: Any) -> Any:
-    """The type of an optional setting, without None."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
-    return hint
-
-
 def _typed(value: Any, hint: Any) -> Any:
     """A value of the settings file as the setting's type. Raises ValueError."""
-    hint = _bare(hint)
+    hint = bare_type(hint)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"expected a list, got {value!r}")
@@ -216,7 +208,7 @@ def _typed(value: Any, hint: Any) -> Any:
 
 def _parse(text: str, hint: Any) -> Any:
     """A text of the environment as the setting's type. Raises ValueError."""
-    hint = _bare(hint)
+    hint = bare_type(hint)
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         return tuple(_parse(part.strip(), item) for part in text.split(",") if part.strip())

@@ -29,15 +29,13 @@ def store_url_fault(url: Secret) -> str | None:
     form = "must be redis://[user:password@]host[:port][/database]"
     try:
         parts = urlsplit(url.reveal())
-        scheme, host, path = parts.scheme, parts.hostname, parts.path
-        fits = parts.port != 0 and not parts.query and not parts.fragment
-    except ValueError:
-        return f"{form}; special characters of a password are written as %XX"
-    if scheme == "rediss":
-        return f"{form}; TLS is not supported yet"
-    if scheme != "redis" or not host or not fits or (path.strip("/") and not path[1:].isdecimal()):
-        return f"{form}; special characters of a password are written as %XX"
-    return None
+        if parts.scheme == "rediss":
+            return f"{form}; TLS is not supported yet"
+        whole = parts.scheme == "redis" and parts.hostname and parts.port != 0 and not (parts.query or parts.fragment)
+        fits = whole and (not parts.path.strip("/") or parts.path[1:].isdecimal())
+    except ValueError:  # of the port, and of brackets
+        fits = False
+    return None if fits else f"{form}; special characters of a password are written as %XX"
 
 
 @dataclass(frozen=True)
