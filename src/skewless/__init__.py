@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         count_where,
         first,
         last,
+        quantile,
         rate,
         stddev,
         stddev_pop,
@@ -63,6 +64,7 @@ __all__ = [
     "load",
     "max",
     "min",
+    "quantile",
     "rate",
     "stddev",
     "stddev_pop",
@@ -74,8 +76,8 @@ __all__ = [
 
 _HOMES = {
     "skewless.definitions.aggregates": (
-        "avg count count_distinct count_where first last max_ min_ rate stddev stddev_pop sum_ time_since_last "
-        "variance variance_pop"
+        "avg count count_distinct count_where first last max_ min_ quantile rate stddev stddev_pop sum_ "
+        "time_since_last variance variance_pop"
     ),
     "skewless.definitions.loading": "load",
     "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",

@@ -105,4 +105,6 @@ def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int
     ]
     if law.has_condition:
         document["features"][0]["where"] = {"op": "col", "name": "b"}
+    if law.name == "quantile":
+        document["features"][0] |= {"q_millionths": 500_000, "accuracy_millionths": 10_000, "bins": 48}
     return canonical(document)

@@ -20,7 +20,7 @@ LONGEST_TEXT = 128
 @dataclass(frozen=True)
 class Aggregation:
     """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a
-    rate, `where` to count_where."""
+    rate, `where` to count_where, `q`, `accuracy` (both in millionths) and `bins` to a quantile."""
 
     agg: str
     column: str | None = None
@@ -28,6 +28,9 @@ class Aggregation:
     bound: int | None = None
     width: int = 0
     where: Callable[[Row], bool] | None = None
+    q: int = 500_000
+    accuracy: int = 10_000
+    bins: int = 48
 
 
 def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
@@ -184,6 +187,40 @@ def count_distinct(cells: Sequence[Value], what: Aggregation) -> Outcome:
     return len(different), Status.PRESENT
 
 
+def quantile(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A20."""
+    if not cells:
+        return None, Status.NULL
+    scale = FIXED_SCALE if what.column_type == "float64" else 1
+    units = sorted(int(exactly(c) * scale) for c in cells)
+    r = next(r for r in range(32) if Fraction(1, 2 ** (r + 1)) <= Fraction(what.accuracy, 1_000_000))
+    j = next(j for j in range(32) if len({joined_bin(u, r, j) for u in units}) <= what.bins)
+    found = units[math.floor(Fraction(what.q, 1_000_000) * (len(units) - 1))]
+    if found == 0:
+        return 0.0, Status.PRESENT
+    bin_of_found = joined_bin(abs(found), r, j)[1]
+    least = first_of(bin_of_found << j, r)
+    greatest = first_of((bin_of_found + 1) << j, r) - 1
+    middle = Fraction(least + greatest, 2) / scale
+    return to_double(middle if found > 0 else -middle), Status.PRESENT
+
+
+def joined_bin(units: int, r: int, j: int) -> tuple[int, int]:
+    """A20: the sign and the bin of a number of units."""
+    if units == 0:
+        return 0, 0
+    u = abs(units)
+    e = u.bit_length() - 1
+    bin_number = (e << r) + math.floor((Fraction(u, 2**e) - 1) * 2**r)
+    return (1 if units > 0 else -1), bin_number >> j
+
+
+def first_of(bin_number: int, r: int) -> int:
+    """A20: the least number of units in this bin or a later one."""
+    e, part = divmod(bin_number, 1 << r)
+    return min(math.ceil((1 + Fraction(part, 1 << r)) * (1 << e)), 1 << 127)
+
+
 def exactly(cell: Value) -> Fraction:
     """The number that a sum sees (N4, N6)."""
     if isinstance(cell, float):
@@ -212,4 +249,5 @@ _BY_NAME: dict[str, Callable[[Sequence[Value], Aggregation], Outcome]] = {
     "variance_pop": variance_pop,
     "stddev_pop": stddev_pop,
     "count_distinct": count_distinct,
+    "quantile": quantile,
 }

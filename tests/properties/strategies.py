@@ -39,6 +39,11 @@ WINDOWS = (
     (7 * DAY, DAY),
 )
 _NUMBERS = ("sum", "avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate")
+_QUANTILES = tuple(
+    Aggregation("quantile", name, kind, q=q, accuracy=accuracy, bins=bins)
+    for name, kind in (("x", "float64"), ("i", "int64"))
+    for q, accuracy, bins in ((500_000, 10_000, 6), (0, 10_000, 6), (950_000, 200_000, 4), (1_000_000, 200_000, 4))
+)
 _ANY = ("count", "count_distinct", "first", "last")
 _BY_TYPE = {
     "float64": (*_NUMBERS, "min", "max", *_ANY),
@@ -59,6 +64,7 @@ AGGREGATIONS = (
     Aggregation("time_since_last"),
     Aggregation("rate"),
     Aggregation("count_where"),
+    *_QUANTILES,
     *(
         Aggregation(agg, column.name, column.type, bound)
         for column in COLUMNS

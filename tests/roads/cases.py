@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -392,6 +392,9 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], default: tuple[int
     if agg == "count_where":
         where = condition(own.pop("where"), columns)
     what = Aggregation(agg, column, columns[column] if column else None, bound, where=where)
+    if agg == "quantile":
+        shares = {name: round(own.pop(name) * 1_000_000) for name in ("q", "accuracy") if name in own}
+        what = replace(what, **shares, **_numbers(own, "bins"))
     _nothing_left(own)
     return WindowFeature(name, what, width, hop)
 
@@ -406,7 +409,7 @@ def result_type(what: Aggregation) -> str:
     """The type of a windowed feature (chapter A)."""
     if what.agg in {"count", "count_where", "count_distinct", "time_since_last"}:
         return "int64"
-    if what.agg in {"avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate"}:
+    if what.agg in {"avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate", "quantile"}:
         return "float64"
     assert what.column_type is not None
     return what.column_type

@@ -6,7 +6,7 @@ from typing import Any
 
 import rfc8785
 
-from tests.oracle.aggregates import DEFAULT_BOUND
+from tests.oracle.aggregates import DEFAULT_BOUND, Aggregation
 from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import Column
 from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
@@ -42,6 +42,7 @@ def stream_meaning(case: StreamCase) -> bytes:
                     "hop_us": f.hop,
                     "bound": _bound(f.what.agg, f.what.bound),
                     "type": spec.types[f.name],
+                    **_own_members(f.what),
                     **({"where": spec.where[f.name]} if f.name in spec.where else {}),
                 }
                 for f in spec.features
@@ -144,6 +145,12 @@ def _columns(columns: Sequence[Column]) -> list[dict[str, Any]]:
         *own,
         {"name": TIME_COLUMN, "type": "timestamp", "nullable": False},
     ]
+
+
+def _own_members(what: Aggregation) -> dict[str, int]:
+    if what.agg == "quantile":
+        return {"q_millionths": what.q, "accuracy_millionths": what.accuracy, "bins": what.bins}
+    return {}
 
 
 def _bound(agg: str, bound: int | None) -> int | None:

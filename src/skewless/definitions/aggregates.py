@@ -8,8 +8,10 @@ A mapping of windows names each feature itself. ``hop`` sets the step of the win
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from skewless import kernel
@@ -35,10 +37,17 @@ class Aggregate:
     hop: Duration | None = None
     bound: int | None = None
     where: str | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Members that only this aggregation has, written in millionths."""
+    own: Mapping[str, int] = field(default_factory=dict)
+    """Other members that only this aggregation has."""
 
     def features(self, build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
         """One feature per window, as in the document."""
-        own = {}
+        own: dict[str, Any] = dict(self.own)
+        for member, share in self.shares.items():
+            with build.at(member):
+                own[f"{member}_millionths"] = _millionths(build, share)
         if self.where is not None:
             with build.at("where"):
                 own["where"] = build.expression(self.where)
@@ -81,6 +90,15 @@ class Aggregate:
             )
             return STAND_IN_US
         return hop
+
+
+def _millionths(build: Build, share: float) -> int:
+    """The decimal as written, so that 0.95 is 950,000 and no neighbour of it."""
+    written = Fraction(repr(share)) * 1_000_000 if math.isfinite(share) else Fraction(1, 2)
+    if written.denominator != 1:
+        build.fault(f"{share!r} is no decimal of at most six digits after the point", "OUT_OF_RANGE")
+        return 500_000
+    return int(written)
 
 
 def _suffix(width: object, place: int) -> str:
@@ -162,6 +180,23 @@ def first(name: str, column: str, *, windows: Windows, hop: Duration | None = No
 def rate(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
     """Events per hour of the window's width; with a column, its sum per hour. float64; 0 over nothing."""
     return Aggregate(name, "rate", column, windows, hop)
+
+
+def quantile(
+    name: str,
+    column: str,
+    q: float,
+    *,
+    windows: Windows,
+    hop: Duration | None = None,
+    accuracy: float = 0.01,
+    bins: int = 48,
+) -> Aggregate:
+    """The value that a share ``q`` of the others lies below, within ``accuracy`` of itself as long as the values of the
+    window lie in no more than ``bins`` bins; beyond that, within twice, four times, ... of it. float64; null over
+    nothing."""
+    shares = {"q": float(q), "accuracy": float(accuracy)}
+    return Aggregate(name, "quantile", column, windows, hop, shares=shares, own={"bins": bins})
 
 
 def time_since_last(name: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

@@ -94,6 +94,15 @@ Source: TypeAlias = StreamSource | BatchSource
 
 
 @dataclass(frozen=True, slots=True)
+class Quantile:
+    """Which quantile, and of which bins."""
+
+    q_millionths: int
+    accuracy_millionths: int
+    bins: int
+
+
+@dataclass(frozen=True, slots=True)
 class WindowFeature:
     """An aggregate over one window."""
 
@@ -106,6 +115,7 @@ class WindowFeature:
     type: ValueType
     where: Any = field(default=None, repr=False, hash=False)
     """The feature's own condition as JSON, where the aggregation has one; else None."""
+    quantile: Quantile | None = None
 
 
 @dataclass(frozen=True, slots=True)

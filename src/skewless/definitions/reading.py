@@ -23,6 +23,7 @@ from skewless.definitions.meanings import (
     OnDemandFeature,
     OnDemandView,
     Pin,
+    Quantile,
     Source,
     StreamSource,
     WindowFeature,
@@ -218,8 +219,17 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
                 bound=feature.at("bound").maybe(Node.integer),
                 type=feature.at("type").value_type(),
                 where=feature.value.get("where"),
+                quantile=_quantile(feature) if feature.at("agg").value == "quantile" else None,
             )
         ),
+    )
+
+
+def _quantile(feature: Node) -> Quantile:
+    return Quantile(
+        feature.at("q_millionths").integer(),
+        feature.at("accuracy_millionths").integer(),
+        feature.at("bins").integer(),
     )
 
 

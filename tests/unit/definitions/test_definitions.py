@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import skewless
 from skewless.definitions import durations
 from skewless.definitions.catalog import Catalog
-from skewless.definitions.meanings import OnDemandView, WindowView
+from skewless.definitions.meanings import OnDemandView, Quantile, WindowView
 from skewless.definitions.reading import read
 from skewless.definitions.resource import (
     Definition,
@@ -274,6 +274,33 @@ def test_a_condition_that_cannot_be_is_told_with_its_place(where: Any, reason: s
     assert fault.path.startswith("window view by_origin@1.0.0.features[0].where")
     assert fault.reason == reason
     assert words in fault.message
+
+
+def test_a_quantile_is_written_in_millionths() -> None:
+    slow = skewless.quantile("slow", "delay", 0.95, windows="1h", accuracy=0.05, bins=20)
+    (feature,) = document(view(features=[slow]))["features"]
+    own = {"q_millionths": 950_000, "accuracy_millionths": 50_000, "bins": 20}
+    assert {name: feature[name] for name in own} == own
+    assert feature["type"] == "float64"
+    made = read(skewless.Project("flights", view(features=[slow])).definitions()[-1])
+    assert isinstance(made, WindowView)
+    assert made.features[0].quantile == Quantile(950_000, 50_000, 20)
+
+
+@pytest.mark.parametrize(
+    ("own", "place"),
+    [
+        ({"q": 1.5}, "q_millionths"),
+        ({"q": 0.12345678}, "q"),
+        ({"q": float("nan")}, "q"),
+        ({"accuracy": 0.3}, "accuracy_millionths"),
+        ({"bins": 1}, "bins"),
+    ],
+)
+def test_a_quantile_that_cannot_be_is_told_with_its_place(own: dict[str, Any], place: str) -> None:
+    (fault,) = faults(view(features=[skewless.quantile("slow", "delay", windows="1h", **{"q": 0.5, **own})]))
+    assert fault.path == f"window view by_origin@1.0.0.features[0].{place}"
+    assert fault.reason == "OUT_OF_RANGE"
 
 
 def test_a_cycle_is_named() -> None:

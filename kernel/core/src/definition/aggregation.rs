@@ -39,6 +39,8 @@ pub enum Aggregation {
     StddevPop,
     /// The events for which a condition of the feature's own is true.
     CountWhere,
+    /// The cell at a share of their order, as the middle of its bin.
+    Quantile,
 }
 
 /// What is true of an aggregation.
@@ -71,6 +73,8 @@ pub enum Keeps {
     Sum,
     /// How many, their exact sum, and that of their squares.
     Squares,
+    /// How many cells lie in each bin of their magnitudes.
+    Bins,
     /// The least cell.
     Least,
     /// The greatest cell.
@@ -161,7 +165,7 @@ const AN_ORDER: &str = "an int64, float64, string or timestamp column";
 
 /// Every aggregation, in the order of [`Aggregation`].
 #[rustfmt::skip]
-pub const LAWS: [Law; 15] = {
+pub const LAWS: [Law; 16] = {
     use {Aggregation as A, Empty as E, Keeps as K, Limit as L};
     [
         Law { aggregation: A::Count, name: "count", clause: "A1, A2", results: INT_OF_EVENTS_AND_ANY,
@@ -195,6 +199,8 @@ pub const LAWS: [Law; 15] = {
               takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
         Law { aggregation: A::CountWhere, name: "count_where", clause: "A14", results: INT_OF_EVENTS,
               takes: "a condition, and no column (null)", keeps: K::Count, empty: E::Zero, limit: L::None },
+        Law { aggregation: A::Quantile, name: "quantile", clause: "A20", results: FLOAT_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Bins, empty: E::Null, limit: L::None },
     ]
 };
 
@@ -232,7 +238,8 @@ impl Keeps {
     pub const fn algebra(self) -> Algebra {
         match self {
             Self::Count | Self::Sum | Self::Squares => Algebra::Subtractable,
-            Self::Least
+            Self::Bins
+            | Self::Least
             | Self::Greatest
             | Self::Distinct
             | Self::OldestCell
@@ -255,6 +262,7 @@ impl Keeps {
             Self::Count => "how many",
             Self::Sum => "how many, exact sum",
             Self::Squares => "how many, exact sum, exact sum of squares",
+            Self::Bins => "how many cells in each bin",
             Self::Least => "least cell",
             Self::Greatest => "greatest cell",
             Self::Distinct => "newest time of each cell, one more than the bound",
@@ -269,6 +277,15 @@ impl Law {
     /// Whether a feature has a condition of its own, its member `where`.
     pub const fn has_condition(&self) -> bool {
         matches!(self.aggregation, Aggregation::CountWhere)
+    }
+
+    /// The members that only its features have, besides those that all have.
+    pub const fn own_members(&self) -> &'static [&'static str] {
+        match self.aggregation {
+            Aggregation::CountWhere => &["where"],
+            Aggregation::Quantile => &["q_millionths", "accuracy_millionths", "bins"],
+            _ => &[],
+        }
     }
 
     /// Whether a retraction can be folded: the event taken out as if it had never been.

@@ -26,6 +26,10 @@ pub const BACK_SLACK: i64 = 7 * DAY;
 pub const HEAD_MAX: i64 = 4096;
 /// The greatest bound of a distinct count.
 pub const DISTINCT_BOUND: i64 = 10_000;
+/// The finest and coarsest relative accuracy of a quantile, in millionths.
+pub const QUANTILE_ACCURACY: (i64, i64) = (1_000, 250_000);
+/// The least and greatest number of bins that a quantile may keep.
+pub const QUANTILE_BINS: (i64, i64) = (4, 2_048);
 /// The least and greatest size that a state may be allowed, in bytes.
 pub const STATE_BYTES: (i64, i64) = (1024, 4 * 1024 * 1024);
 /// The instants that the product speaks of, microseconds: the years 1 to 9999.

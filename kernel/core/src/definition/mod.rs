@@ -30,7 +30,7 @@ pub use payload::{Payload, Protobuf, ProtobufField, ProtobufType};
 pub use service::FeatureService;
 pub use source::{BatchSource, Source, StreamSource};
 pub use stream::Slacks;
-pub use window::{Condition, WindowFeature, WindowView};
+pub use window::{Condition, Quantile, WindowFeature, WindowView};
 
 use crate::fault::Fault;
 use read::Reader;

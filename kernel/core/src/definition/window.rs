@@ -12,6 +12,7 @@ use super::source::{Source, StreamSource, check_keys, read_column};
 use super::stream::{Slacks, read_filter};
 use crate::expr::Expr;
 use crate::fault::Fault;
+use crate::numbers::{Grid, WHOLE};
 use crate::schema::Schema;
 use crate::time::HOP_LADDER;
 use crate::value::Type;
@@ -61,8 +62,43 @@ pub struct WindowFeature {
     pub hop: i64,
     /// The most distinct values that are counted exactly.
     pub bound: Option<usize>,
+    /// Which quantile of which bins, where the aggregation is one.
+    pub quantile: Option<Quantile>,
     /// The type of the value.
     pub kind: Type,
+}
+
+/// A quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quantile {
+    /// The share of the cells before it, in millionths.
+    pub q: u32,
+    /// The bins.
+    pub grid: Grid,
+}
+
+impl Default for Quantile {
+    /// The median, within 1 %, from at most 48 bins.
+    fn default() -> Self {
+        Self {
+            q: WHOLE / 2,
+            grid: Grid::new(WHOLE / 100, 48),
+        }
+    }
+}
+
+impl Quantile {
+    fn read(at: &Reader<'_>) -> Option<Self> {
+        let within = |name: &str, (least, greatest)| at.key(name).int(least, greatest);
+        let q = within("q_millionths", (0, i64::from(WHOLE)));
+        let accuracy = within("accuracy_millionths", limits::QUANTILE_ACCURACY);
+        let bins = within("bins", limits::QUANTILE_BINS);
+        let (q, accuracy, bins) = (q?, accuracy?, bins?);
+        Some(Self {
+            q: u32::try_from(q).ok()?,
+            grid: Grid::new(u32::try_from(accuracy).ok()?, usize::try_from(bins).ok()?),
+        })
+    }
 }
 
 /// A feature's own condition on an event: a boolean expression of its columns.
@@ -203,17 +239,9 @@ impl WindowFeature {
         let agg = at.json.get("agg").and_then(Json::as_str);
         let law = agg.and_then(Aggregation::from_name).map(Aggregation::law);
         let has_condition = law.is_some_and(Law::has_condition);
-        let members = [
-            "name",
-            "agg",
-            "column",
-            "window_us",
-            "hop_us",
-            "bound",
-            "type",
-            "where",
-        ];
-        at.keys(&members[..members.len() - usize::from(!has_condition)])?;
+        let members = ["name", "agg", "column", "window_us", "hop_us", "bound", "type"];
+        let own = law.map_or(&[][..], Law::own_members);
+        at.keys(&[&members, own].concat())?;
         let name = at.key("name").name();
         let aggregation = read_aggregation(&at.key("agg"));
         let column = match at.key("column").present() {
@@ -224,6 +252,7 @@ impl WindowFeature {
         let kind = at.key("type").kind();
         let condition = has_condition.then(|| Condition::read(&at.key("where"), columns));
         let (aggregation, column) = (aggregation?, column?);
+        let quantile = (aggregation == Aggregation::Quantile).then(|| Quantile::read(at));
         let bound = read_bound(at, aggregation);
         let input = column.map(|place| columns.columns()[place].kind);
         let Some(result) = aggregation.result(input) else {
@@ -253,6 +282,7 @@ impl WindowFeature {
             window,
             hop,
             bound: bound?,
+            quantile: quantile.map_or(Some(None), |quantile| quantile.map(Some))?,
             kind,
         })
     }

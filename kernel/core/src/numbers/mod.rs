@@ -4,11 +4,13 @@
 //! a mean, a variance is an exact ratio that is rounded once to the nearest double, ties to even (`round`).
 //! Integers take the same road at the scale 1.
 
+mod bins;
 mod fixed;
 mod moments;
 mod round;
 mod wide;
 
+pub use bins::{Bins, Grid, WHOLE};
 pub use fixed::{SCALE_BITS, to_fixed};
 pub use moments::{MOST_EVENTS, Moments, Scale, Spread};
 pub use round::round_ratio;

@@ -17,7 +17,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    const fn bits(self) -> i32 {
+    pub(super) const fn bits(self) -> i32 {
         match self {
             Self::One => 0,
             #[allow(clippy::cast_possible_wrap)] // 64

@@ -7,8 +7,8 @@
 use super::bounds::Window;
 use super::cell::{Cell, Identity};
 use super::slot::{Level, SlotKind};
-use crate::definition::{Aggregation, Condition, Slacks, WindowFeature};
-use crate::numbers::{Scale, Spread};
+use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature};
+use crate::numbers::{Grid, Scale, Spread};
 use crate::schema::Column;
 use crate::time::{HOUR, SECOND};
 use crate::value::Type;
@@ -93,18 +93,56 @@ pub struct Finish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the aggregations, each with its slot
 pub enum How {
-    Events { slot: usize },
-    Count { slot: usize },
-    Sum { slot: usize, scale: Scale },
-    Avg { slot: usize, scale: Scale },
-    Rate { slot: usize, scale: Scale },
-    EventRate { slot: usize },
-    Variance { slot: usize, scale: Scale, of: Spread },
-    Stddev { slot: usize, scale: Scale, of: Spread },
-    Extreme { slot: usize },
-    First { slot: usize },
-    Distinct { distinct: usize, bound: usize },
-    Last { last: usize },
+    Events {
+        slot: usize,
+    },
+    Count {
+        slot: usize,
+    },
+    Sum {
+        slot: usize,
+        scale: Scale,
+    },
+    Avg {
+        slot: usize,
+        scale: Scale,
+    },
+    Rate {
+        slot: usize,
+        scale: Scale,
+    },
+    EventRate {
+        slot: usize,
+    },
+    Variance {
+        slot: usize,
+        scale: Scale,
+        of: Spread,
+    },
+    Stddev {
+        slot: usize,
+        scale: Scale,
+        of: Spread,
+    },
+    Extreme {
+        slot: usize,
+    },
+    First {
+        slot: usize,
+    },
+    Quantile {
+        slot: usize,
+        grid: Grid,
+        q: u32,
+        scale: Scale,
+    },
+    Distinct {
+        distinct: usize,
+        bound: usize,
+    },
+    Last {
+        last: usize,
+    },
     TimeSinceLast,
 }
 
@@ -173,6 +211,7 @@ impl Layout {
         Self::new(std::slice::from_ref(feature), &columns, of.origin)
     }
 
+    #[allow(clippy::too_many_lines)] // one arm per aggregation
     fn add(&mut self, feature: &WindowFeature, columns: &[Column]) -> Finish {
         let window = self
             .windows
@@ -245,6 +284,15 @@ impl Layout {
             Aggregation::First => How::First {
                 slot: self.slot(SlotKind::Oldest { column }, window),
             },
+            Aggregation::Quantile => {
+                let Quantile { q, grid } = feature.quantile.unwrap_or_default();
+                How::Quantile {
+                    slot: self.slot(SlotKind::Bins { column, grid }, window),
+                    grid,
+                    q,
+                    scale,
+                }
+            }
             Aggregation::Min => How::Extreme {
                 slot: self.slot(SlotKind::Min { column }, window),
             },
@@ -462,6 +510,7 @@ mod tests {
                     window: 48 * HOUR,
                     hop: HOUR,
                     bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
+                    quantile: (law.keeps == Keeps::Bins).then(Quantile::default),
                     kind: *kind,
                 };
                 let column = Column {
@@ -483,6 +532,10 @@ mod tests {
                     (Keeps::Count, Some(_)) => moments(Level::Count),
                     (Keeps::Sum, Some(_)) => moments(Level::Sum),
                     (Keeps::Squares, _) => moments(Level::Squares),
+                    (Keeps::Bins, _) => vec![SlotKind::Bins {
+                        column: 0,
+                        grid: Quantile::default().grid,
+                    }],
                     (Keeps::Least, _) => vec![SlotKind::Min { column: 0 }],
                     (Keeps::Greatest, _) => vec![SlotKind::Max { column: 0 }],
                     (Keeps::OldestCell, _) => vec![SlotKind::Oldest { column: 0 }],

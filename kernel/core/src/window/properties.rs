@@ -29,6 +29,9 @@ impl Dice {
     }
 }
 
+/// So few that bins are joined.
+const QUANTILE_BINS: usize = 6;
+
 /// Aggregation, column, window, hop, bound, type.
 type FeatureRow = (
     &'static str,
@@ -51,6 +54,11 @@ pub(crate) fn view_of(features: &[FeatureRow], head_max: i64) -> WindowView {
             if *agg == "count_where" {
                 let column = serde_json::json!({"op": "col", "name": "n"});
                 feature["where"] = serde_json::json!({"op": "call", "fn": "is_null", "args": [column]});
+            }
+            if *agg == "quantile" {
+                feature["q_millionths"] = [500_000, 950_000, 0, 1_000_000][place % 4].into();
+                feature["accuracy_millionths"] = [10_000, 10_000, 200_000][place % 3].into();
+                feature["bins"] = QUANTILE_BINS.into();
             }
             feature
         })
@@ -104,6 +112,8 @@ fn many_features(head_max: i64) -> WindowView {
             ("rate", None, window, hop, None, "float64"),
             ("rate", Some("x"), window, hop, None, "float64"),
             ("stddev_pop", Some("n"), window, hop, None, "float64"),
+            ("quantile", Some("n"), window, hop, None, "float64"),
+            ("quantile", Some("x"), window, hop, None, "float64"),
         ]);
     }
     // Windows that only some aggregates have: their slots leave old tiles.
@@ -246,6 +256,7 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 "stddev_pop" => float(population.map(f64::sqrt)),
                 "rate" if feature.column.is_none() => Value::Float(per_hour(inside.len() as i128)),
                 "rate" => Value::Float(per_hour(s)),
+                "quantile" => float(naive_quantile(feature.quantile.unwrap(), &ints, unit)),
                 "min" => least(-1),
                 "max" => least(1),
                 "first" => read_back(cells.iter().copied().find(|c| !invalid(c))),
@@ -271,6 +282,50 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
             answer
         })
         .collect()
+}
+
+/// Bins by counting down from the finest, cells in eighths (or whole) and far above the grid's finest step.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn naive_quantile(what: crate::definition::Quantile, cells: &[i128], unit: f64) -> Option<f64> {
+    let bits = if what.grid == crate::numbers::Grid::new(10_000, QUANTILE_BINS) {
+        6
+    } else {
+        2
+    };
+    let scale = if unit > 1.0 { 1_i128 << 61 } else { 1 };
+    let index = |units: i128| {
+        let power = units.unsigned_abs().ilog2();
+        (power << bits) + (((units.unsigned_abs() - (1 << power)) << bits) >> power) as u32
+    };
+    let key = |units: i128, joined: u32| match units.signum() {
+        0 => 0,
+        sign => sign * (i128::from(index(units) >> joined) + 1),
+    };
+    let mut units: Vec<i128> = cells.iter().map(|cell| cell * scale).collect();
+    units.sort_unstable();
+    let inhabited = |joined: u32| {
+        units
+            .iter()
+            .map(|cell| key(*cell, joined))
+            .collect::<BTreeSet<_>>()
+    };
+    let joined = (0..32).find(|joined| inhabited(*joined).len() <= QUANTILE_BINS)?;
+    let last = units.len().checked_sub(1)?;
+    let cell = units[(u64::from(what.q) * last as u64 / 1_000_000) as usize];
+    if cell == 0 {
+        return Some(0.0);
+    }
+    let bound = |bin: u32| {
+        let (power, step) = (bin >> bits, u128::from(bin & ((1 << bits) - 1)));
+        (((1_u128 << bits) + step) << power).div_ceil(1 << bits)
+    };
+    let bin = index(cell) >> joined;
+    let middle = (bound(bin << joined) + bound((bin + 1) << joined) - 1) as f64 / 2.0;
+    Some(cell.signum() as f64 * middle / scale as f64 / unit)
 }
 
 fn event_of(view: &WindowView, raw: &Raw) -> Event {

@@ -6,7 +6,7 @@ use super::cell::Cell;
 use super::layout::KeptColumn;
 use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
-use crate::numbers::{MOST_EVENTS, Moments};
+use crate::numbers::{Bins, Grid, MOST_EVENTS, Moments};
 
 /// What a slot accumulates; columns are places in the layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,13 @@ pub enum SlotKind {
         column: usize,
         /// Whether the features give the cell back, so that a text too long to keep is invalid.
         kept: bool,
+    },
+    /// How many cells in each bin of a column.
+    Bins {
+        /// The column.
+        column: usize,
+        /// The bins.
+        grid: Grid,
     },
     /// The least cell.
     Min {
@@ -62,10 +69,22 @@ pub enum Accumulator {
     Count(u64),
     /// Of [`SlotKind::Moments`].
     Moments(Moments),
+    /// Of [`SlotKind::Bins`].
+    Bins(Bins),
     /// Of [`SlotKind::Min`] and [`SlotKind::Max`]; [`Cell::Null`] over nothing.
     Extreme(Cell),
     /// Of [`SlotKind::Oldest`].
     Oldest(Option<Last>),
+}
+
+impl Accumulator {
+    /// Bytes on the heap that grow with its events.
+    pub fn heap(&self) -> usize {
+        match self {
+            Self::Bins(bins) => bins.memory(),
+            _ => 0,
+        }
+    }
 }
 
 impl SlotKind {
@@ -74,6 +93,7 @@ impl SlotKind {
         match self {
             Self::Events | Self::Invalid { .. } => Accumulator::Count(0),
             Self::Moments { .. } => Accumulator::Moments(Moments::default()),
+            Self::Bins { .. } => Accumulator::Bins(Bins::default()),
             Self::Min { .. } | Self::Max { .. } => Accumulator::Extreme(Cell::Null),
             Self::Oldest { .. } => Accumulator::Oldest(None),
         }
@@ -89,6 +109,11 @@ impl SlotKind {
             }
             (Self::Moments { column, level }, Accumulator::Moments(moments)) => {
                 insert_moments(moments, *level, &cells[*column]);
+            }
+            (Self::Bins { column, grid }, Accumulator::Bins(bins)) => {
+                if let Some(units) = cells[*column].units() {
+                    bins.insert(*grid, units);
+                }
             }
             (Self::Min { column }, Accumulator::Extreme(least)) => {
                 replace(least, &cells[*column], Ordering::Less);
@@ -117,6 +142,11 @@ impl SlotKind {
         match (into, other) {
             (Accumulator::Count(count), Accumulator::Count(other)) => *count = count.wrapping_add(*other),
             (Accumulator::Moments(moments), Accumulator::Moments(other)) => moments.merge(other),
+            (Accumulator::Bins(bins), Accumulator::Bins(other)) => {
+                if let Self::Bins { grid, .. } = self {
+                    bins.merge(*grid, other);
+                }
+            }
             (Accumulator::Extreme(extreme), Accumulator::Extreme(other)) => {
                 let wanted = if matches!(self, Self::Min { .. }) {
                     Ordering::Less
@@ -151,6 +181,7 @@ impl SlotKind {
                 Level::Sum => COUNT + SUM,
                 Level::Squares => COUNT + SUM + SQUARES,
             },
+            Self::Bins { grid, .. } => grid.longest(),
             Self::Min { column } | Self::Max { column } => {
                 Cell::longest(columns[*column].kind, columns[*column].keep_text)
             }
@@ -174,6 +205,7 @@ impl SlotKind {
                     writer.wide(&moments.squares, false);
                 }
             }
+            Accumulator::Bins(bins) => bins.write(writer),
             Accumulator::Extreme(cell) => cell.write(writer),
             Accumulator::Oldest(None) => writer.byte(0),
             Accumulator::Oldest(Some(oldest)) => {
@@ -196,6 +228,7 @@ impl SlotKind {
         match self {
             Self::Events | Self::Invalid { .. } => reader.varint_up_to(MOST_EVENTS).map(Accumulator::Count),
             Self::Moments { level, .. } => read_moments(reader, *level).map(Accumulator::Moments),
+            Self::Bins { grid, .. } => Bins::read(reader, *grid).map(Accumulator::Bins),
             Self::Min { column } | Self::Max { column } => {
                 let cell = Cell::read(reader, columns[*column].kind)?;
                 if cell.is_ordered() || cell == Cell::Null {

@@ -262,11 +262,14 @@ impl WindowState {
             .head
             .first()
             .map_or(0, |event| event.cells.len() * size_of::<Cell>());
-        let tile = self
-            .tiles
-            .values()
-            .next()
-            .map_or(0, |tile| tile.len() * size_of::<Accumulator>());
+        let first = self.tiles.values().next();
+        let tile = first.map_or(0, |tile| tile.len() * size_of::<Accumulator>());
+        let grows = |part: &Accumulator| matches!(part, Accumulator::Bins(_));
+        let bins: usize = if first.is_some_and(|tile| tile.iter().any(grows)) {
+            self.tiles.values().flatten().map(Accumulator::heap).sum()
+        } else {
+            0
+        };
         let distinct: usize = self
             .distincts
             .iter()
@@ -277,6 +280,7 @@ impl WindowState {
             + self.tiles.len() * (32 + tile)
             + self.lasts.len() * size_of::<Option<Last>>()
             + distinct
+            + bins
     }
 }
 

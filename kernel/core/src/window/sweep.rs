@@ -9,7 +9,7 @@ use super::layout::{Finish, How, Layout};
 use super::slot::Accumulator;
 use super::state::Event;
 use crate::answer::Answer;
-use crate::numbers::{Moments, Scale, Wide};
+use crate::numbers::{Grid, Moments, Scale, Wide};
 use crate::status::Status;
 use crate::time::HOUR;
 use crate::value::Value;
@@ -129,6 +129,7 @@ impl<'l> Sweep<'l> {
             How::Variance { slot, scale, of } => Some(float(self.moments(slot).variance(scale, of))),
             How::Stddev { slot, scale, of } => Some(float(self.moments(slot).stddev(scale, of))),
             How::First { slot } => Some(first(&self.merged[slot])),
+            How::Quantile { slot, grid, q, scale } => Some(quantile(&self.merged[slot], grid, q, scale)),
             How::Extreme { slot } => Some(extreme(&self.merged[slot])),
             How::Distinct { distinct, bound } => {
                 let found = aside.distinct(distinct, edge);
@@ -194,6 +195,13 @@ fn count(accumulator: &Accumulator) -> u64 {
 fn first(accumulator: &Accumulator) -> Value {
     match accumulator {
         Accumulator::Oldest(Some(oldest)) => oldest.cell.value(),
+        _ => Value::Null,
+    }
+}
+
+fn quantile(accumulator: &Accumulator, grid: Grid, q: u32, scale: Scale) -> Value {
+    match accumulator {
+        Accumulator::Bins(bins) => float(bins.quantile(grid, q, scale)),
         _ => Value::Null,
     }
 }
