@@ -31,9 +31,20 @@ there are events.
 _CASES: Final = """\
 ## Cases
 
-How many cases of `tests/spec/` look at the value, by the type of the column. A dash: the aggregation takes no such
-input, and a definition that asks for it is refused with what it does take.
+How many cases of `tests/spec/` look at the value, by the kind of the window and the type of the column. A dash: the
+aggregation takes no such input, and a definition that asks for it is refused with what it does take. *No width*: a
+rate divides by the declared width, and is refused where there is none (`NO_DECLARED_WIDTH`).
 """
+
+KINDS: Final = {
+    "sliding": "W1",
+    "tumbling": "W9",
+    "lifetime": "W10",
+    "exact": "W11",
+}
+"""The kinds of windows, each with its clause."""
+WITHOUT_WIDTH: Final = {"lifetime"}
+"""The kinds that have no declared width."""
 
 
 def page() -> str:
@@ -41,22 +52,28 @@ def page() -> str:
     laws = kernel.aggregations()
     counted = case_counts()
     parts = [_HEAD, _table(_LAW_COLUMNS, (_law_row(law) for law in laws)), _CASES]
-    header = ["Over sliding windows", *(name or "no column" for name in INPUTS)]
-    parts.append(_table(header, ([f"`{law.name}`", *_counts(law, counted)] for law in laws)))
-    parts.append("Windows of any other kind (exact, tumbling, lifetime, lag, calendar) are refused for now (F1).\n")
+    for kind, clause in KINDS.items():
+        header = [f"Over {kind} windows ({clause})", *(name or "no column" for name in INPUTS)]
+        parts.append(_table(header, ([f"`{law.name}`", *_counts(law, kind, counted)] for law in laws)))
+    parts.append("Calendar and lagged windows and the last full bucket are refused for now (F1).\n")
     return "\n".join(parts)
 
 
-def case_counts() -> Counter[tuple[str, str | None]]:
-    """How many cases look at a value of (aggregation, type of its column)."""
-    found: Counter[tuple[str, str | None]] = Counter()
+def case_counts() -> Counter[tuple[str, str, str | None]]:
+    """How many cases look at a value of (kind of window, aggregation, type of its column)."""
+    found: Counter[tuple[str, str, str | None]] = Counter()
     for case in cases("window"):
         if not isinstance(case.body, StreamCase) or not isinstance(case.body.spec, WindowSpec):
             continue
         looked_at = {name for read in case.body.reads for name in read.expect}
         features = [feature for feature in case.body.spec.features if feature.name in looked_at]
-        found.update({(feature.what.agg, feature.what.column_type) for feature in features})
+        found.update({(feature.shape.kind, feature.what.agg, feature.what.column_type) for feature in features})
     return found
+
+
+def is_refused(law: kernel.Aggregation, kind: str) -> bool:
+    """Whether there is no such aggregation over windows of a kind, whatever its input."""
+    return law.name == "rate" and kind in WITHOUT_WIDTH
 
 
 _LAW_COLUMNS: Final = ("Aggregation", "Clause", "Takes", "Gives", "Keeps", "Retraction", "Over nothing", "No value")
@@ -87,9 +104,11 @@ def _limit(law: kernel.Aggregation) -> str:
     return "`OVERFLOW` outside int64" if law.limit_status is not None else ""
 
 
-def _counts(law: kernel.Aggregation, counted: Counter[tuple[str, str | None]]) -> list[str]:
+def _counts(law: kernel.Aggregation, kind: str, counted: Counter[tuple[str, str, str | None]]) -> list[str]:
     taken = {column for column, _ in law.results}
-    return [str(counted[law.name, column]) if column in taken else "-" for column in INPUTS]
+    if is_refused(law, kind):
+        return ["*no width*" if column in taken else "-" for column in INPUTS]
+    return [str(counted[kind, law.name, column]) if column in taken else "-" for column in INPUTS]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

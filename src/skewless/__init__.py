@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         OnDemandFeatureView,
         StreamFeatureView,
     )
+    from skewless.definitions.windows import exact, lifetime, tumbling
     from skewless.protobuf.payload import Protobuf
 
 __all__ = [
@@ -59,8 +60,10 @@ __all__ = [
     "count",
     "count_distinct",
     "count_where",
+    "exact",
     "first",
     "last",
+    "lifetime",
     "load",
     "max",
     "min",
@@ -70,6 +73,7 @@ __all__ = [
     "stddev_pop",
     "sum",
     "time_since_last",
+    "tumbling",
     "variance",
     "variance_pop",
 ]
@@ -85,6 +89,7 @@ _HOMES = {
     "skewless.definitions.views": (
         "BatchFeatureView FeatureService LatestFeatureView OnDemandFeatureView StreamFeatureView"
     ),
+    "skewless.definitions.windows": "exact lifetime tumbling",
     "skewless.protobuf.payload": "Protobuf",
 }
 _FOUND_IN = {name.rstrip("_"): (home, name) for home, names in _HOMES.items() for name in names.split()}

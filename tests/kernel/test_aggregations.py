@@ -13,10 +13,16 @@ from tests.oracle.cells import Status
 from tests.roads.cases import result_type
 from tests.roads.meaning import canonical
 from tests.test_spec import PLAN_BASE, clauses
-from tools.aggregations_page import INPUTS, PAGE, case_counts, page
+from tools.aggregations_page import INPUTS, KINDS, PAGE, case_counts, is_refused, page
 
 LAWS = kernel.aggregations()
 BY_LAW = pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+WINDOWS: dict[str, dict[str, Any]] = {
+    "sliding": {},
+    "tumbling": {"window": {"kind": "tumbling", "previous": False}},
+    "lifetime": {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}},
+    "exact": {"hop_us": 0, "window": {"kind": "exact", "bound": 7}},
+}
 COLUMNS = {"int64": "i", "float64": "x", "bool": "b", "string": "s", "timestamp": "t"}
 
 
@@ -27,7 +33,23 @@ def test_the_page_is_up_to_date() -> None:
 @BY_LAW
 def test_every_input_has_a_case(law: kernel.Aggregation) -> None:
     counted = case_counts()
-    assert [column for column, _ in law.results if counted[law.name, column] == 0] == []
+    missing = [
+        (kind, column)
+        for kind in KINDS
+        for column, _ in law.results
+        if counted[kind, law.name, column] == 0 and not is_refused(law, kind)
+    ]
+    assert missing == [], "add it to tests/spec/windows/every_aggregation*.yaml"
+
+
+@BY_LAW
+def test_the_kernel_refuses_it_over_the_kinds_that_the_page_says(law: kernel.Aggregation) -> None:
+    column, result = law.results[0]
+    for kind, window in WINDOWS.items():
+        document = json.loads(meaning(law, column, result))
+        document["features"][0].update(window)
+        reasons = [reason for _, reason, _ in kernel.check_meaning(canonical(document))]
+        assert reasons == (["NO_DECLARED_WIDTH"] if is_refused(law, kind) else []), kind
 
 
 @BY_LAW

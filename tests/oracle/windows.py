@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.oracle.aggregates import Aggregation, aggregate
-from tests.oracle.cells import Cell, Row, Value
+from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event, Knowledge, by_identity
 from tests.oracle.grid import DEFAULT_ORIGIN, floor_to_hop
 
@@ -15,13 +15,25 @@ Filter = Callable[[Row], Value]
 
 
 @dataclass(frozen=True)
+class Shape:
+    """The kind of a window; `bound` of an exact one."""
+
+    kind: str = "sliding"
+    bound: int = 0
+
+
+SLIDING = Shape()
+
+
+@dataclass(frozen=True)
 class WindowFeature:
-    """One feature; width and hop in microseconds."""
+    """One feature; width and hop in microseconds, 0 where its window has none."""
 
     name: str
     what: Aggregation
     width: int
     hop: int
+    shape: Shape = SLIDING
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,10 @@ def window_values(
         for feature in features:
             window = contributing(feature, logged, ask, origin=origin, keep=keep)
             what = replace(feature.what, width=feature.width)
-            cells.append(aggregate(what, window, ask.request_time))
+            cell = aggregate(what, window, ask.request_time)
+            if feature.shape.kind == "exact" and len(window) > feature.shape.bound:  # W11
+                cell = Cell(None, Status.OVER_BOUND, cell.event_time)
+            cells.append(cell)
         answers.append(cells)
     return answers
 
@@ -62,14 +77,27 @@ def contributing(
     origin: int = DEFAULT_ORIGIN,
     keep: Filter | None = None,
 ) -> list[Event]:
-    """W1, and in the order of Q4."""
-    tail = floor_to_hop(ask.request_time - feature.width, feature.hop, origin)
+    """W1 or its like of the other kinds, and in the order of Q4."""
+    lower, upper = edges(feature, ask.request_time, origin)
     inside = []
     for event in events:
         of_key = event.key is not None and event.key == ask.key
         wanted = keep is None or keep(event.row) is True  # W5
         known = ask.knowledge.knows(event.position)
-        in_time = tail <= event.t < ask.request_time
+        in_time = upper > event.t and (lower is None or event.t >= lower)
         if of_key and wanted and known and in_time:
             inside.append(event)
     return sorted(inside, key=lambda e: (e.t, e.position))
+
+
+def edges(feature: WindowFeature, request_time: int, origin: int) -> tuple[int | None, int]:
+    """Where a window begins (None: never) and ends, for a request."""
+    width = feature.width
+    if feature.shape.kind == "sliding":  # W1
+        return floor_to_hop(request_time - width, feature.hop, origin), request_time
+    if feature.shape.kind == "tumbling":  # W9
+        return floor_to_hop(request_time, width, origin), request_time
+    if feature.shape.kind == "lifetime":  # W10
+        return None, request_time
+    assert feature.shape.kind == "exact"  # W11
+    return request_time - width, request_time

@@ -9,7 +9,7 @@ from tests.oracle.aggregates import Aggregation
 from tests.oracle.events import Position
 from tests.oracle.grid import DAY, HOUR, MINUTE, SECOND
 from tests.oracle.verdicts import Column
-from tests.oracle.windows import WindowFeature
+from tests.oracle.windows import SLIDING, Shape, WindowFeature
 from tests.roads.cases import (
     KEY_COLUMN,
     TIME_COLUMN,
@@ -37,6 +37,17 @@ WINDOWS = (
     (24 * HOUR, 15 * MINUTE),
     (7 * DAY, HOUR),
     (7 * DAY, DAY),
+)
+KINDS = (
+    (MINUTE, SECOND, Shape("tumbling")),
+    (HOUR, MINUTE, Shape("tumbling")),
+    (36 * HOUR, 6 * HOUR, Shape("tumbling")),
+    (7 * DAY, DAY, Shape("tumbling")),
+    (0, 0, Shape("lifetime")),
+    (MINUTE + 1, 0, Shape("exact", bound=2)),
+    (HOUR, 0, Shape("exact", bound=1)),
+    (6 * HOUR, 0, Shape("exact", bound=3)),
+    (DAY, 0, Shape("exact", bound=100)),
 )
 _NUMBERS = ("sum", "avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate")
 _QUANTILES = tuple(
@@ -104,17 +115,26 @@ def times(draw: st.DrawFn, scale: int) -> int:
 
 
 @st.composite
+def edges(draw: st.DrawFn) -> tuple[int, int, Shape]:
+    """Width, hop and kind of a window."""
+    if draw(st.booleans()):
+        return draw(st.sampled_from(KINDS))
+    width, hop = draw(st.sampled_from(WINDOWS))
+    return width, hop, SLIDING
+
+
+@st.composite
 def window_specs(draw: st.DrawFn) -> WindowSpec:
     """A view of one to six features."""
     features = []
     where: dict[str, Ir] = {}
     for number in range(draw(st.integers(1, 6))):
-        width, hop = draw(st.sampled_from(WINDOWS))
-        what = draw(st.sampled_from(AGGREGATIONS))
+        width, hop, shape = draw(edges())
+        what = draw(st.sampled_from(AGGREGATIONS).filter(lambda what: width or what.agg != "rate"))  # noqa: B023
         if what.agg == "count_where":
             where[f"f{number}"] = draw(st.sampled_from(CONDITIONS))
             what = replace(what, where=condition(where[f"f{number}"], {c.name: c.type for c in COLUMNS}))
-        features.append(WindowFeature(f"f{number}", what, width, hop))
+        features.append(WindowFeature(f"f{number}", what, width, hop, shape))
     return WindowSpec(
         features=tuple(features),
         types={f.name: result_type(f.what) for f in features},
@@ -164,7 +184,7 @@ def reads(draw: st.DrawFn, records: tuple[Record, ...]) -> Read:
     """A key, a time beside an edge of a window that some record opens or closes, and all or less known."""
     at = draw(st.sampled_from(records)).append_time + draw(st.sampled_from([0, 1, -1, SECOND, 5 * MINUTE, DAY]))
     if draw(st.booleans()):
-        width, hop = draw(st.sampled_from(WINDOWS))
+        width, hop, _ = draw(edges())
         at += width + draw(st.sampled_from([0, 1, -1, hop - 1, hop]))
     known = draw(st.one_of(st.none(), st.none(), st.integers(-1, records[-1].position.offset + 1)))
     return Read(draw(st.sampled_from(["k1", "k1", *KEYS, "stranger"])), at, known, {})

@@ -15,11 +15,11 @@ from tests.oracle.aggregates import Aggregation
 from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Position
 from tests.oracle.expressions import holds
-from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOUR, MINUTE, SECOND, default_hop
+from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOPS, HOUR, MINUTE, SECOND, default_hop
 from tests.oracle.latest import TableRow
 from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import DEFAULT_TOLERANCE, Column
-from tests.oracle.windows import WindowFeature
+from tests.oracle.windows import SLIDING, Shape, WindowFeature
 
 SPEC = Path(__file__).parents[1] / "spec"
 FORMAT = 1
@@ -224,11 +224,9 @@ def _stream(raw: dict[str, Any], kind: str) -> StreamCase:
 
 
 def _window_spec(raw: dict[str, Any], columns: Mapping[str, str], day: str) -> WindowSpec:
-    width, hop = duration(raw.pop("width", "1h")), raw.pop("hop", None)
+    shared: dict[str, str] = {name: raw.pop(name) for name in ("width", "hop", "window") if name in raw}
     written = raw.pop("features")
-    features = tuple(
-        _feature(name, text, columns, (width, None if hop is None else duration(hop))) for name, text in written.items()
-    )
+    features = tuple(_feature(name, text, columns, shared) for name, text in written.items())
     origin = raw.pop("origin", None)
     return WindowSpec(
         features,
@@ -380,11 +378,11 @@ def _expected(raw: Any, kind: str, day: str) -> Cell:
     return Cell(value, status, event_time)
 
 
-def _feature(name: str, raw: Any, columns: Mapping[str, str], default: tuple[int, int | None]) -> WindowFeature:
+def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[str, str]) -> WindowFeature:
     own = dict(raw) if isinstance(raw, dict) else dict(zip(("agg", "column"), raw.split(), strict=False))
     column = own.pop("column", None)
-    width = duration(own.pop("width")) if "width" in own else default[0]
-    hop = duration(own.pop("hop")) if "hop" in own else default[1] or default_hop(width)
+    edges = {"width": "1h", **shared} | {part: own.pop(part) for part in ("width", "hop", "window") if part in own}
+    width, hop, shape = _edges(**edges)
     assert hop is not None, f"{name}: no hop fits the width"
     bound = own.pop("bound", None)
     agg = own.pop("agg")
@@ -396,7 +394,23 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], default: tuple[int
         shares = {name: round(own.pop(name) * 1_000_000) for name in ("q", "accuracy") if name in own}
         what = replace(what, **shares, **_numbers(own, "bins"))
     _nothing_left(own)
-    return WindowFeature(name, what, width, hop)
+    return WindowFeature(name, what, width, hop, shape)
+
+
+def _edges(width: str, hop: str | None = None, window: str | None = None) -> tuple[int, int | None, Shape]:
+    """Width, hop and kind of a window: `tumbling 1h`, `lifetime`, `exact 10min bound 5`; without a kind it slides."""
+    given = None if hop is None else duration(hop)
+    if window is None:
+        return duration(width), given or default_hop(duration(width)), SLIDING
+    kind, *words = window.split()
+    if kind == "lifetime":
+        return 0, 0, Shape(kind)
+    wide = duration(words[0])
+    if kind == "exact":
+        assert words[1] == "bound"
+        return wide, 0, Shape(kind, bound=int(words[2]))
+    assert kind == "tumbling", f"{kind!r} is no kind of window"
+    return wide, given or max(step for step in HOPS if wide % step == 0), Shape(kind)
 
 
 def condition(ir: Ir, columns: Mapping[str, str]) -> Callable[[Row], bool]:

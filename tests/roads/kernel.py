@@ -167,7 +167,7 @@ class FoldRoad:
         folded = [r for r in case.records if r.position.partition == partition and r.position.offset < limit]
         wall = max((r.append_time for r in folded), default=0)
         spec = case.spec
-        hop = min(f.hop for f in spec.features) if isinstance(spec, WindowSpec) else 1
+        hop = min(f.hop or 1 for f in spec.features) if isinstance(spec, WindowSpec) else 1
         slacks = Slacks(spec.head_slack, spec.head_max)
         earliest = must_answer_from(
             slacks,

@@ -9,6 +9,7 @@ import rfc8785
 from tests.oracle.aggregates import DEFAULT_BOUND, Aggregation
 from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import Column
+from tests.oracle.windows import WindowFeature
 from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
 
 CREATED_COLUMN = "created_time"
@@ -38,8 +39,7 @@ def stream_meaning(case: StreamCase) -> bytes:
                     "name": f.name,
                     "agg": f.what.agg,
                     "column": f.what.column,
-                    "window_us": f.width,
-                    "hop_us": f.hop,
+                    **_edges(f),
                     "bound": _bound(f.what.agg, f.what.bound),
                     "type": spec.types[f.name],
                     **_own_members(f.what),
@@ -151,6 +151,16 @@ def _own_members(what: Aggregation) -> dict[str, int]:
     if what.agg == "quantile":
         return {"q_millionths": what.q, "accuracy_millionths": what.accuracy, "bins": what.bins}
     return {}
+
+
+def _edges(feature: WindowFeature) -> dict[str, Any]:
+    shape = feature.shape
+    if shape.kind == "sliding":
+        return {"window_us": feature.width, "hop_us": feature.hop}
+    if shape.kind == "lifetime":
+        return {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}}
+    own: dict[str, Any] = {"bound": shape.bound} if shape.kind == "exact" else {"previous": False}
+    return {"window_us": feature.width, "hop_us": feature.hop, "window": {"kind": shape.kind, **own}}
 
 
 def _bound(agg: str, bound: int | None) -> int | None:

@@ -29,7 +29,7 @@ pub const HOP_LADDER: [i64; 8] = [
 ];
 
 /// How many hops a window holds at least when its hop is chosen for it.
-const LEAST_HOPS: i64 = 48;
+pub const LEAST_HOPS: i64 = 48;
 
 /// Why an instant could not be placed on a grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +87,15 @@ pub fn floor_to_hop(t: i64, hop: i64, origin: i64) -> Result<i64, TimeError> {
 ///
 /// `None` if no hop does; the definition must then choose another width or ask for no hop at all.
 pub fn default_hop(width: i64) -> Option<i64> {
+    hop_dividing(width, 0, LEAST_HOPS)
+}
+
+/// The largest hop of the ladder that divides the width and the lag, and goes at least so many times into the width.
+pub fn hop_dividing(width: i64, lag: i64, least_hops: i64) -> Option<i64> {
     HOP_LADDER
         .into_iter()
         .rev()
-        .find(|hop| width > 0 && width % hop == 0 && *hop <= width / LEAST_HOPS)
+        .find(|hop| width > 0 && width % hop == 0 && lag % hop == 0 && *hop <= width / least_hops.max(1))
 }
 
 #[cfg(test)]

@@ -54,11 +54,15 @@ mod _native {
     // The default is written out so that Python's `help` and the type stub can show it.
     const _: () = assert!(time::DEFAULT_ORIGIN == 345_600_000_000);
 
-    /// The hop of a window of this width (microseconds) when its definition names none, or None.
+    /// The hop of a window of this width (microseconds) when its definition names none, or None: the largest that
+    /// divides the width and the lag, and goes at least so many times into the width.
     #[pyfunction]
-    fn default_hop(width: i64) -> Option<i64> {
-        time::default_hop(width)
+    #[pyo3(signature = (width, lag=0, least_hops=48))]
+    fn default_hop(width: i64, lag: i64, least_hops: i64) -> Option<i64> {
+        time::hop_dividing(width, lag, least_hops)
     }
+
+    const _: () = assert!(time::LEAST_HOPS == 48);
 
     /// One arm per error of the core crate, so that a new one does not compile until it has a class here.
     // By value: it is the argument of `map_err`.

@@ -58,10 +58,3 @@ def event_columns(view: StreamView) -> list[str]:
         isinstance(feature, WindowFeature) and feature.where is not None for feature in view.features
     )
     return [column.name for column in view.source.columns if all_read or column.name in read]
-
-
-def earliest_needed(view: View, earliest_request_us: int) -> int | None:
-    """From which event time on events matter to any request at or after this time; None: from the start."""
-    if not isinstance(view, WindowView):
-        return None
-    return min(earliest_request_us - f.window_us - f.hop_us for f in view.features)

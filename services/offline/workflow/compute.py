@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.offline.domain.features import check_columns, earliest_needed, event_columns, needed_views
+from services.offline.domain.features import check_columns, event_columns, needed_views
 from services.offline.domain.rows import Column, LogKnowledge, Rows, RunKnowledge
 from services.offline.ports import EventLogs, Runs
 from skewless import kernel
@@ -91,7 +91,7 @@ class Computer:
         return self.events.events(
             catalog.input_log(view),
             columns=[*FRAME_COLUMNS, *(COLUMN_PREFIX + name for name in event_columns(view))],
-            from_us=earliest_needed(view, span["min"]),
+            from_us=kernel.StreamView(view.meaning_json).earliest_needed(span["min"]),
             until_us=span["max"] + (0 if isinstance(view, WindowView) else 1),
             entity_ids=pc.unique(entity_ids.drop_null()).to_pylist(),
         )

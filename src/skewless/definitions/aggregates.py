@@ -3,24 +3,23 @@
     count("departures", windows=["1h", "24h"])        # departures_1h, departures_24h
     avg("delay", "dep_delay", windows={"delay_now": "1h"})
 
-A mapping of windows names each feature itself. ``hop`` sets the step of the windows' lower edge for all of them.
+A mapping of windows names each feature itself. Windows that do not slide are made by functions of their own
+(:mod:`skewless.definitions.windows`). ``hop`` sets the step of the windows' lower edge for all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from skewless import kernel
-from skewless.definitions import durations
-from skewless.definitions.building import STAND_IN_US, Build, pairs
+from skewless.definitions.building import Build, pairs
 from skewless.definitions.durations import Duration
+from skewless.definitions.windows import Windows, listed, window_of
 from skewless.types import ValueType
-
-Windows: TypeAlias = Sequence[Duration] | Mapping[str, Duration]
 
 _RESULTS: Final = {law.name: dict(law.results) for law in kernel.aggregations()}
 """Per aggregation, the type of the result by that of the column (None: without one)."""
@@ -53,20 +52,15 @@ class Aggregate:
                 own["where"] = build.expression(self.where)
         return [
             self._feature(build, columns, name or f"{self.name}_{_suffix(width, place)}", width) | own
-            for place, (name, width) in enumerate(
-                pairs([self.windows] if isinstance(self.windows, str) else self.windows)
-            )
+            for place, (name, width) in enumerate(pairs(listed(self.windows)))
         ]
 
-    def _feature(self, build: Build, columns: Mapping[str, str], name: str, width: object) -> dict[str, Any]:
-        window = build.length(width)
-        hop = self._hop(build, window)
+    def _feature(self, build: Build, columns: Mapping[str, str], name: str, window: object) -> dict[str, Any]:
         return {
             "name": name,
             "agg": self.agg,
             "column": self.column,
-            "window_us": window,
-            "hop_us": hop,
+            **window_of(window).members(build, self.hop),
             "bound": self.bound,
             "type": self._type(columns),
         }
@@ -75,21 +69,6 @@ class Aggregate:
         """The type of the value; that of the column where the kernel will refuse the two together."""
         column = None if self.column is None else columns.get(self.column, ValueType.FLOAT64.value)
         return _RESULTS[self.agg].get(column) or column or ValueType.FLOAT64.value
-
-    def _hop(self, build: Build, window: int) -> int:
-        if self.hop is not None:
-            return build.length(self.hop)
-        if window <= 0:
-            return STAND_IN_US  # that there is no such window is fault enough
-        hop = kernel.default_hop(window)
-        if hop is None:
-            build.fault(
-                f"a window of {durations.text(window)} has no default hop, which would be a 48th of it or less: "
-                "give hop=, one of 1s, 10s, 1m, 5m, 15m, 1h, 6h, 1d that divides the window",
-                "NO_DEFAULT_HOP",
-            )
-            return STAND_IN_US
-        return hop
 
 
 def _millionths(build: Build, share: float) -> int:
@@ -101,13 +80,9 @@ def _millionths(build: Build, share: float) -> int:
     return int(written)
 
 
-def _suffix(width: object, place: int) -> str:
-    """What a window adds to the name of its feature: its width; its place if that is not a width."""
-    try:
-        micros = durations.micros(width)
-    except ValueError:
-        return f"window{place}"
-    return width if isinstance(width, str) else durations.text(abs(micros))
+def _suffix(window: object, place: int) -> str:
+    """What a window adds to the name of its feature: its width and kind; its place if that is not a window."""
+    return window_of(window).suffix() or f"window{place}"
 
 
 def count(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

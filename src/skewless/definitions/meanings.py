@@ -109,13 +109,15 @@ class WindowFeature:
     name: str
     agg: str
     column: str | None
-    window_us: int
-    hop_us: int
+    window_us: int | None
+    hop_us: int | None
     bound: int | None
     type: ValueType
     where: Any = field(default=None, repr=False, hash=False)
     """The feature's own condition as JSON, where the aggregation has one; else None."""
     quantile: Quantile | None = None
+    window: Any = field(default=None, repr=False, hash=False)
+    """The kind of the window as JSON, unless it slides; then None."""
 
 
 @dataclass(frozen=True, slots=True)

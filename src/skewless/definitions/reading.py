@@ -214,12 +214,13 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
                 name=feature.at("name").text(),
                 agg=feature.at("agg").text(),
                 column=feature.at("column").maybe(Node.text),
-                window_us=feature.at("window_us").integer(),
-                hop_us=feature.at("hop_us").integer(),
+                window_us=feature.at("window_us").maybe(Node.integer),
+                hop_us=feature.at("hop_us").maybe(Node.integer),
                 bound=feature.at("bound").maybe(Node.integer),
                 type=feature.at("type").value_type(),
                 where=feature.value.get("where"),
                 quantile=_quantile(feature) if feature.at("agg").value == "quantile" else None,
+                window=feature.value.get("window"),
             )
         ),
     )

@@ -16,6 +16,8 @@ pub const ENTITY_KEYS: usize = 8;
 pub const NAME_LENGTH: usize = 64;
 /// The widest window, in microseconds.
 pub const WIDEST_WINDOW: i64 = 400 * DAY;
+/// The most events that an exact window may be declared to hold.
+pub const EXACT_BOUND: i64 = 10_000;
 /// The longest tolerance for events from the future, in microseconds.
 pub const FUTURE_TOLERANCE: i64 = HOUR;
 /// The longest head slack, in microseconds.

@@ -5,6 +5,7 @@
 
 mod aggregation;
 pub mod canonical;
+mod edges;
 mod entity;
 mod latest;
 pub mod limits;

@@ -1,10 +1,11 @@
-//! Window views: aggregates over the events of an entity in sliding windows.
+//! Window views: aggregates over the events of an entity in windows.
 
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use super::aggregation::{Aggregation, LAWS, Law, Limit};
+use super::edges::read_edges;
 use super::entity::Entity;
 use super::limits;
 use super::read::{Reader, refuse_duplicates};
@@ -14,9 +15,8 @@ use crate::expr::Expr;
 use crate::fault::Fault;
 use crate::numbers::{Grid, WHOLE};
 use crate::schema::Schema;
-use crate::time::HOP_LADDER;
 use crate::value::Type;
-use crate::window::Layout;
+use crate::window::{Layout, Window, WindowKind};
 
 /// A compiled window view.
 #[derive(Debug)]
@@ -56,9 +56,9 @@ pub struct WindowFeature {
     pub column: Option<usize>,
     /// Which events count, where the aggregation asks for a condition.
     pub condition: Option<Condition>,
-    /// The width, microseconds.
+    /// The width, microseconds; 0 where the window has none.
     pub window: i64,
-    /// The hop of the lower edge, microseconds.
+    /// The hop of the lower edge, microseconds; 0 where the window has none.
     pub hop: i64,
     /// The most distinct values that are counted exactly.
     pub bound: Option<usize>,
@@ -66,6 +66,8 @@ pub struct WindowFeature {
     pub quantile: Option<Quantile>,
     /// The type of the value.
     pub kind: Type,
+    /// The kind of the window.
+    pub shape: WindowKind,
 }
 
 /// A quantile.
@@ -235,13 +237,25 @@ fn read_features(at: &Reader<'_>, columns: &Schema) -> Option<Vec<WindowFeature>
 }
 
 impl WindowFeature {
+    /// Where the edges of its window lie.
+    pub fn edges(&self) -> Window {
+        Window {
+            width: self.window,
+            hop: self.hop,
+            kind: self.shape,
+        }
+    }
+
     fn read(at: &Reader<'_>, columns: &Schema) -> Option<Self> {
         let agg = at.json.get("agg").and_then(Json::as_str);
         let law = agg.and_then(Aggregation::from_name).map(Aggregation::law);
         let has_condition = law.is_some_and(Law::has_condition);
-        let members = ["name", "agg", "column", "window_us", "hop_us", "bound", "type"];
-        let own = law.map_or(&[][..], Law::own_members);
-        at.keys(&[&members, own].concat())?;
+        let mut members = vec!["name", "agg", "column", "window_us", "hop_us", "bound", "type"];
+        members.extend(law.map_or(&[][..], Law::own_members));
+        if at.json.get("window").is_some() {
+            members.push("window");
+        }
+        at.keys(&members)?;
         let name = at.key("name").name();
         let aggregation = read_aggregation(&at.key("agg"));
         let column = match at.key("column").present() {
@@ -273,17 +287,24 @@ impl WindowFeature {
                 format!("{} gives {result} here, not {kind}", aggregation.name()),
             );
         }
-        let (window, hop) = edges?;
+        let edges = edges?;
+        if edges.width == 0 && aggregation == Aggregation::Rate {
+            return at.key("agg").fault(
+                "NO_DECLARED_WIDTH",
+                "a rate divides by the declared width, and this window has none; take count or sum",
+            );
+        }
         Some(Self {
             name: name?,
             aggregation,
             column,
             condition: condition.map_or(Some(None), |condition| condition.map(Some))?,
-            window,
-            hop,
+            window: edges.width,
+            hop: edges.hop,
             bound: bound?,
             quantile: quantile.map_or(Some(None), |quantile| quantile.map(Some))?,
             kind,
+            shape: edges.kind,
         })
     }
 }
@@ -299,25 +320,6 @@ fn read_aggregation(at: &Reader<'_>) -> Option<Aggregation> {
         );
     }
     found
-}
-
-fn read_edges(at: &Reader<'_>) -> Option<(i64, i64)> {
-    let window = at.key("window_us").int(1, limits::WIDEST_WINDOW);
-    let hop = at.key("hop_us").int(0, limits::WIDEST_WINDOW);
-    let (window, hop) = (window?, hop?);
-    if !HOP_LADDER.contains(&hop) {
-        return at.key("hop_us").fault(
-            "HOP_NOT_ON_LADDER",
-            format!("{hop} us is no hop; choose 1 s, 10 s, 1 min, 5 min, 15 min, 1 h, 6 h or 1 d"),
-        );
-    }
-    if window % hop != 0 {
-        return at.key("window_us").fault(
-            "WINDOW_NOT_DIVISIBLE",
-            format!("the width {window} us is no multiple of the hop {hop} us; change one of them"),
-        );
-    }
-    Some((window, hop))
 }
 
 /// The bound: an integer for an aggregation that has one, null for the others.

@@ -1,25 +1,88 @@
 //! Whether an event lies in a window: the only place that decides it.
 //!
-//! A window of width `w` and hop `h` at the request time `T` is `[floor_h(T - w), T)`: the head edge is exact,
-//! an event at `T` is not visible to the prediction at `T`; the tail edge snaps down to the hop.
+//! A sliding window of width `w` and hop `h` at the request time `T` is `[floor_h(T - w), T)`: the head edge is
+//! exact, an event at `T` is not visible to the prediction at `T`; the tail edge snaps down to the hop. The other
+//! kinds put one or both of the edges elsewhere. No edge ever goes back as `T` goes on.
 
 use crate::time::floor_to_hop;
+
+/// What kind of window, by where its edges lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WindowKind {
+    /// `[floor_h(T - w), T)`.
+    Sliding,
+    /// `[floor_w(T), T)`.
+    Tumbling,
+    /// Every event before `T`.
+    Lifetime,
+    /// `[T - w, T)`, as long as there are not too many events.
+    Exact {
+        /// The most events that a window may hold.
+        bound: usize,
+    },
+}
 
 /// The edges of a window, microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Window {
-    /// The width.
+    /// The width; 0 where none is declared.
     pub width: i64,
     /// The hop of the lower edge.
     pub hop: i64,
+    /// The kind.
+    pub kind: WindowKind,
 }
 
+/// The hop of the tiles of a window whose edges are on no grid.
+pub const INSTANT: i64 = 1;
+
 impl Window {
-    /// The lower edge at a request time: the latest hop that is not after `request - width`.
+    /// The lower edge at a request time: of a sliding window the latest hop that is not after `request - width`.
     ///
     /// Instants are years 1 to 9999, so nothing saturates but the extremes that no caller passes.
     pub fn lower_edge(self, request: i64, origin: i64) -> i64 {
-        floor_to_hop(request.saturating_sub(self.width), self.hop, origin).unwrap_or(i64::MIN)
+        let floor = |t: i64, hop: i64| floor_to_hop(t, hop, origin).unwrap_or(i64::MIN);
+        match self.kind {
+            WindowKind::Sliding => floor(request.saturating_sub(self.width), self.hop),
+            WindowKind::Tumbling => floor(request, self.width),
+            WindowKind::Lifetime => i64::MIN,
+            WindowKind::Exact { .. } => request.saturating_sub(self.width),
+        }
+    }
+
+    /// Below which no edge of a request at or after this time lies: what the tail horizon follows. A window without
+    /// a lower edge has no edges at all before the request.
+    pub(super) fn settled(self, request: i64, origin: i64) -> i64 {
+        if self.kind == WindowKind::Lifetime {
+            return floor_to_hop(request, self.hop, origin).unwrap_or(i64::MIN);
+        }
+        self.lower_edge(request, origin)
+    }
+
+    /// Whether a state whose tiles are complete from `low` on can answer a request.
+    pub(super) fn is_answered(self, request: i64, origin: i64, low: i64) -> bool {
+        self.kind == WindowKind::Lifetime || self.lower_edge(request, origin) >= low
+    }
+
+    /// How long before a request its lower edge lies at most, the hop aside; absent if it has none.
+    pub(super) fn farthest(self) -> Option<i64> {
+        (self.kind != WindowKind::Lifetime).then_some(self.width)
+    }
+
+    /// How long before a request its lower edge lies at least.
+    pub(super) fn nearest(self) -> i64 {
+        match self.kind {
+            WindowKind::Sliding | WindowKind::Exact { .. } => self.width,
+            WindowKind::Tumbling | WindowKind::Lifetime => 0,
+        }
+    }
+
+    /// The most events that it may hold, if there is such a bound.
+    pub(super) fn bound(self) -> Option<usize> {
+        match self.kind {
+            WindowKind::Exact { bound } => Some(bound),
+            _ => None,
+        }
     }
 }
 
@@ -36,14 +99,19 @@ pub fn past(request: i64, t: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{HOUR, MINUTE};
+    use crate::time::{DAY, HOUR, MINUTE};
+
+    fn sliding(width: i64, hop: i64) -> Window {
+        Window {
+            width,
+            hop,
+            kind: WindowKind::Sliding,
+        }
+    }
 
     #[test]
     fn the_head_edge_is_exact_and_the_tail_edge_snaps_down() {
-        let window = Window {
-            width: HOUR,
-            hop: MINUTE,
-        };
+        let window = sliding(HOUR, MINUTE);
         let request = 10 * HOUR + 30 * MINUTE + 17;
         let edge = window.lower_edge(request, 0);
         assert_eq!(edge, 9 * HOUR + 30 * MINUTE);
@@ -53,12 +121,27 @@ mod tests {
 
     #[test]
     fn a_request_on_the_hop_sees_exactly_the_width() {
-        let window = Window {
-            width: HOUR,
-            hop: MINUTE,
-        };
+        let window = sliding(HOUR, MINUTE);
         assert_eq!(window.lower_edge(10 * HOUR, 0), 9 * HOUR);
         assert_eq!(window.lower_edge(10 * HOUR - 1, 0), 9 * HOUR - MINUTE);
         assert_eq!(window.lower_edge(-1, 0), -HOUR - MINUTE);
+    }
+
+    #[test]
+    fn a_tumbling_window_begins_with_its_bucket_and_an_exact_one_at_its_width() {
+        let bucket = Window {
+            width: DAY,
+            hop: HOUR,
+            kind: WindowKind::Tumbling,
+        };
+        assert_eq!(bucket.lower_edge(3 * DAY, 0), 3 * DAY);
+        assert_eq!(bucket.lower_edge(3 * DAY - 1, 0), 2 * DAY);
+        assert_eq!(bucket.lower_edge(-1, HOUR), HOUR - DAY);
+        let exact = Window {
+            width: MINUTE,
+            hop: INSTANT,
+            kind: WindowKind::Exact { bound: 5 },
+        };
+        assert_eq!(exact.lower_edge(MINUTE + 3, 0), 3);
     }
 }

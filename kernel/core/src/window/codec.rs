@@ -93,8 +93,16 @@ impl WindowState {
             if *low == i64::MIN {
                 writer.byte(0);
             } else {
-                let most = window.lower_edge(self.horizon, layout.origin);
+                let most = window.settled(self.horizon, layout.origin);
                 writer.varint(most.abs_diff(*low) / window.hop.unsigned_abs() + 1);
+            }
+        }
+        let bounded = layout.windows.iter().zip(self.tails.cuts());
+        for (_, cut) in bounded.filter(|(window, _)| window.bound().is_some()) {
+            if *cut == i64::MIN {
+                writer.byte(0);
+            } else {
+                writer.gap(self.horizon, *cut);
             }
         }
         match self.newest {
@@ -145,16 +153,16 @@ impl WindowState {
         }
         let tiles = self.tiles.range(from..to);
         writer.count(tiles.clone().count());
-        let finest = layout.hops.first().copied().unwrap_or(1);
+        let unit = layout.unit;
         let mut later: Option<i64> = None;
         for (start, tile) in tiles.rev() {
             match (later, anchor) {
-                (Some(later), _) => writer.gap(later.div_euclid(finest), start.div_euclid(finest)),
+                (Some(later), _) => writer.gap(later.div_euclid(unit), start.div_euclid(unit)),
                 (None, Some(anchor)) => {
-                    let anchor = floor_to_hop(anchor, finest, layout.origin).unwrap_or(*start);
-                    writer.varint(anchor.abs_diff(*start) / finest.unsigned_abs());
+                    let anchor = floor_to_hop(anchor, unit, layout.origin).unwrap_or(*start);
+                    writer.varint(anchor.abs_diff(*start) / unit.unsigned_abs());
                 }
-                (None, None) => writer.zigzag((start - layout.origin).div_euclid(finest)),
+                (None, None) => writer.zigzag((start - layout.origin).div_euclid(unit)),
             }
             later = Some(*start);
             for (place, slot) in layout.slots.iter().enumerate() {
@@ -203,6 +211,9 @@ impl WindowState {
         state.lasts = lasts;
         state.distincts = distincts;
         state.head = events;
+        if *state.cuts(layout, state.tails.lows()) != *state.tails.cuts() {
+            return Err(BytesError::NotCanonical.into());
+        }
         Ok((prefix, state, mark))
     }
 }
@@ -253,14 +264,24 @@ impl<'a> Opened<'a> {
         for (window, low) in layout.windows.iter().zip(&mut lows) {
             let hops = reader.varint()?;
             if hops > 0 {
-                let most = window.lower_edge(horizon, layout.origin);
+                let most = window.settled(horizon, layout.origin);
                 let back = (hops - 1).checked_mul(window.hop.unsigned_abs());
                 *low = back
                     .and_then(|back| most.checked_sub_unsigned(back))
                     .ok_or(BytesError::NotCanonical)?;
             }
         }
-        self.tails = Tails::new(layout, lows.into());
+        let mut cuts = vec![i64::MIN; layout.windows.len()];
+        let bounded = layout.windows.iter().zip(&mut cuts);
+        for (_, cut) in bounded.filter(|(window, _)| window.bound().is_some()) {
+            // No folded event is at the horizon itself.
+            let gap = reader.varint()?;
+            if gap > 0 {
+                let at = horizon.checked_sub_unsigned(gap);
+                *cut = at.filter(|at| *at > i64::MIN).ok_or(BytesError::NotCanonical)?;
+            }
+        }
+        self.tails = Tails::new(layout, lows.into(), cuts.into());
         let before = |reader: &mut Reader<'_>| {
             let t = reader.before(horizon)?;
             if t < horizon {
@@ -338,12 +359,11 @@ impl<'a> Opened<'a> {
     pub(super) fn tiles(&mut self, layout: &Layout, take: &mut impl TakeTile) -> Result<(), StateError> {
         if let Some(horizon) = self.horizon {
             let from = self.closed(layout);
-            let finest = layout.hops.first().copied().unwrap_or(1);
-            let anchor =
-                floor_to_hop(horizon, finest, layout.origin).map_err(|_| BytesError::NotCanonical)?;
+            let unit = layout.unit;
+            let anchor = floor_to_hop(horizon, unit, layout.origin).map_err(|_| BytesError::NotCanonical)?;
             let reader = &mut self.rest;
             let first = |reader: &mut Reader<'_>| {
-                let hops = reader.varint()?.checked_mul(finest.unsigned_abs());
+                let hops = reader.varint()?.checked_mul(unit.unsigned_abs());
                 hops.and_then(|back| anchor.checked_sub_unsigned(back))
                     .ok_or(BytesError::NotCanonical)
             };
@@ -398,9 +418,9 @@ impl<'a> Body<'a> {
             Ok(BODY_VERSION) => {}
             other => return Err(StateError::UnknownFormat { format: other.ok() }),
         }
-        let finest = layout.hops.first().copied().unwrap_or(1);
+        let unit = layout.unit;
         let first = |reader: &mut Reader<'_>| {
-            let hops = reader.zigzag()?.checked_mul(finest);
+            let hops = reader.zigzag()?.checked_mul(unit);
             hops.and_then(|hops| hops.checked_add(layout.origin))
                 .ok_or(BytesError::NotCanonical)
         };
@@ -420,14 +440,14 @@ fn read_tiles(
     first: impl Fn(&mut Reader<'_>) -> Result<i64, BytesError>,
     take: &mut impl TakeTile,
 ) -> Result<bool, BytesError> {
-    let finest = layout.hops.first().copied().unwrap_or(1);
+    let unit = layout.unit;
     let count = reader.varint()?;
     let mut later: Option<i64> = None;
     for _ in 0..count {
         let start = match later {
             None => first(reader)?,
             Some(later) => {
-                let hops = reader.varint()?.checked_mul(finest.unsigned_abs());
+                let hops = reader.varint()?.checked_mul(unit.unsigned_abs());
                 let start = hops.and_then(|hops| later.checked_sub_unsigned(hops));
                 start
                     .filter(|start| *start < later)

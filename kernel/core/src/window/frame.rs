@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::bounds::{Window, entered, past};
+use super::bounds::{entered, past};
 use super::cell::{Cell, Identity};
 use super::layout::{Layout, Origin};
 use super::slot::Accumulator;
@@ -72,11 +72,7 @@ pub fn contributing<C: Columns + ?Sized>(
     let Some(feature) = view.features.get(feature) else {
         return Vec::new();
     };
-    let window = Window {
-        width: feature.window,
-        hop: feature.hop,
-    };
-    let edge = window.lower_edge(asked.request_time, view.origin);
+    let edge = feature.edges().lower_edge(asked.request_time, view.origin);
     let inside = |event: &StreamRow<'_>| {
         asked.entity_id == Some(event.entity_id)
             && entered(edge, event.t)

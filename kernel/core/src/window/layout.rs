@@ -4,13 +4,13 @@
 //! tile holds one accumulator per slot; distinct values and newest cells need no tiles, because every window that
 //! can be asked for ends after the fold horizon.
 
-use super::bounds::Window;
+use super::bounds::{INSTANT, Window, WindowKind};
 use super::cell::{Cell, Identity};
 use super::slot::{Level, SlotKind};
-use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature};
+use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature, limits};
 use crate::numbers::{Grid, Scale, Spread};
 use crate::schema::Column;
-use crate::time::{HOUR, SECOND};
+use crate::time::{DAY, HOUR, SECOND, floor_to_hop};
 use crate::value::Type;
 
 /// The layout of a view's states.
@@ -20,8 +20,10 @@ pub struct Layout {
     pub origin: i64,
     /// The different windows, in canonical order.
     pub windows: Vec<Window>,
-    /// The different hops, finest first.
+    /// The different hops, finest first; those of exact windows aside.
     pub hops: Vec<i64>,
+    /// What the beginnings of tiles are counted in: the finest hop, or instants.
+    pub unit: i64,
     /// The hop at whose closing tiles go from the head to the body, and tail horizons are raised.
     pub closing: i64,
     /// The columns that events are kept with.
@@ -30,6 +32,8 @@ pub struct Layout {
     pub conditions: Vec<Condition>,
     /// The accumulators of a tile.
     pub slots: Vec<Slot>,
+    /// The slot that counts events, where a window may hold only so many of them.
+    pub counting: Option<usize>,
     /// The distinct counts.
     pub distincts: Vec<Distinct>,
     /// The columns whose newest cell is kept (places in `columns`).
@@ -87,6 +91,8 @@ pub struct Finish {
     pub invalid: Option<usize>,
     /// What is made of which part of the state.
     pub how: How,
+    /// The slot that counts the events, and how many of them there may be, if that is bounded.
+    pub bounded: Option<(usize, u64)>,
 }
 
 /// What a feature is made of; numbers are places in the layout.
@@ -169,27 +175,37 @@ impl Size {
 impl Layout {
     /// The layout of these features over these source columns.
     pub fn new(features: &[WindowFeature], columns: &[Column], origin: i64) -> Self {
-        let mut windows: Vec<Window> = features.iter().map(window_of).collect();
+        let hops = hops_of(features);
+        let settling = hops.first().copied().unwrap_or(HOUR);
+        let mut windows: Vec<Window> = features
+            .iter()
+            .map(|feature| window_of(feature, settling))
+            .collect();
         windows.sort_unstable();
         windows.dedup();
-        let mut hops: Vec<i64> = windows.iter().map(|window| window.hop).collect();
-        hops.sort_unstable();
-        hops.dedup();
         let closing = hops.iter().rev().find(|hop| **hop <= HOUR).or(hops.first());
         let mut layout = Self {
             origin,
             closing: closing.copied().unwrap_or(HOUR),
+            unit: if windows.iter().any(|window| window.bound().is_some()) {
+                INSTANT
+            } else {
+                settling
+            },
             windows,
             hops,
             columns: Vec::new(),
             conditions: Vec::new(),
             slots: Vec::new(),
+            counting: None,
             distincts: Vec::new(),
             lasts: Vec::new(),
             features: Vec::new(),
         };
         for feature in features {
-            let finish = layout.add(feature, columns);
+            let window = window_of(feature, settling);
+            let place = layout.windows.binary_search(&window).unwrap_or_default();
+            let finish = layout.add(feature, columns, place);
             layout.features.push(finish);
         }
         layout
@@ -211,20 +227,26 @@ impl Layout {
         Self::new(std::slice::from_ref(feature), &columns, of.origin)
     }
 
+    fn add(&mut self, feature: &WindowFeature, columns: &[Column], window: usize) -> Finish {
+        let (how, invalid) = self.how(feature, columns, window);
+        let bound = self.windows[window].bound();
+        let bounded = bound.map(|bound| (self.slot(SlotKind::Events, window), bound as u64));
+        self.counting = self.counting.or(bounded.map(|(slot, _)| slot));
+        Finish {
+            window,
+            invalid,
+            how,
+            bounded,
+        }
+    }
+
+    /// What the feature is made of, and the slot that counts its invalid inputs.
     #[allow(clippy::too_many_lines)] // one arm per aggregation
-    fn add(&mut self, feature: &WindowFeature, columns: &[Column]) -> Finish {
-        let window = self
-            .windows
-            .binary_search(&window_of(feature))
-            .unwrap_or_default();
+    fn how(&mut self, feature: &WindowFeature, columns: &[Column], window: usize) -> (How, Option<usize>) {
         if let Some(condition) = &feature.condition {
             let column = self.condition(condition);
             let slot = self.moments(column, Level::Count, window);
-            return Finish {
-                window,
-                invalid: None,
-                how: How::Count { slot },
-            };
+            return (How::Count { slot }, None);
         }
         let Some(place) = feature.column else {
             let how = match feature.aggregation {
@@ -236,11 +258,7 @@ impl Layout {
                     slot: self.slot(SlotKind::Events, window),
                 },
             };
-            return Finish {
-                window,
-                invalid: None,
-                how,
-            };
+            return (how, None);
         };
         let kind = columns.get(place).map_or(Type::Int64, |column| column.kind);
         let gives_back = feature.aggregation.law().keeps.gives_back();
@@ -315,7 +333,7 @@ impl Layout {
             Type::String if gives_back => Some(self.slot(SlotKind::Invalid { column, kept: true }, window)),
             _ => None,
         };
-        Finish { window, invalid, how }
+        (how, invalid)
     }
 
     fn condition(&mut self, condition: &Condition) -> usize {
@@ -394,12 +412,31 @@ impl Layout {
     }
 
     /// The longest time that any window looks back from a request, microseconds.
-    pub fn longest_reach(&self) -> i64 {
-        self.windows
-            .iter()
-            .map(|window| window.width + window.hop)
-            .max()
-            .unwrap_or(0)
+    ///
+    /// Absent if one looks back for ever.
+    pub fn longest_reach(&self) -> Option<i64> {
+        self.windows.iter().try_fold(0, |longest: i64, window| {
+            Some(longest.max(window.farthest()?.saturating_add(window.hop)))
+        })
+    }
+
+    /// From which event time on events matter to any request at or after this time; absent: from the first on.
+    pub fn earliest_needed(&self, request: i64) -> Option<i64> {
+        let edges = self.windows.iter();
+        let edges = edges.map(|window| window.lower_edge(request, self.origin));
+        edges.min().filter(|edge| *edge > i64::MIN)
+    }
+
+    /// Whether old tiles become one that is never dropped.
+    pub(super) fn has_base(&self) -> bool {
+        let mut kinds = self.windows.iter().map(|window| window.kind);
+        kinds.any(|kind| kind == WindowKind::Lifetime)
+    }
+
+    /// Where the base begins, the tile of all that lies before the horizons of every window: on each hop, and before
+    /// the first instant that there is.
+    pub(super) fn base(&self) -> i64 {
+        floor_to_hop(limits::INSTANTS.0, DAY, self.origin).unwrap_or(i64::MIN)
     }
 
     /// The most bytes that a state may take. `back` is how long before the writer's clock lower edges stay
@@ -415,10 +452,14 @@ impl Layout {
         let lasts: usize = self.lasts.iter().map(last).sum();
         // Time, epoch and offset as varints of real magnitudes.
         let event = 6 + 3 + 8 + cells;
-        let every_tile = self.tiles_within(i64::MAX, back) * 6;
+        let every_tile =
+            self.tiles_within(i64::MAX, back) * 6 + if self.has_base() { 16 * self.slots.len() } else { 0 };
         let slot_bytes = |slot: &Slot| {
             let reach = slot.windows.iter().map(|window| self.windows[*window]);
-            let reach = reach.map(|window| window.width + window.hop).max().unwrap_or(0);
+            let reach = reach
+                .map(|window| window.farthest().unwrap_or(i64::MAX).saturating_add(window.hop))
+                .max()
+                .unwrap_or(0);
             self.tiles_within(reach.saturating_add(self.lag(back)), back) * slot.kind.longest(&self.columns)
         };
         let distinct: usize = self
@@ -426,8 +467,9 @@ impl Layout {
             .iter()
             .map(|distinct| 3 + distinct.kept * (Identity::LONGEST + 5))
             .sum();
+        let cuts = self.windows.iter().filter(|window| window.bound().is_some());
         Size {
-            fixed: 64 + 11 * self.windows.len() + lasts,
+            fixed: 64 + 11 * self.windows.len() + 9 * cuts.count() + lasts,
             head_list: slacks.head_max * event,
             tiles: every_tile + self.slots.iter().map(slot_bytes).sum::<usize>(),
             distinct,
@@ -447,8 +489,9 @@ impl Layout {
         let mut finer = 0_i64;
         let mut tiles = 0_i64;
         for hop in &self.hops {
-            let upto = self.windows.iter().filter(|window| window.hop <= *hop);
-            let widest = upto.map(|window| window.width).max().unwrap_or(0);
+            let of_hop = |window: &&Window| window.hop <= *hop && window.bound().is_none();
+            let upto = self.windows.iter().filter(of_hop);
+            let widest = upto.filter_map(|window| window.farthest()).max().unwrap_or(0);
             let span = widest
                 .saturating_add(*hop)
                 .saturating_add(self.lag(back))
@@ -460,19 +503,49 @@ impl Layout {
             let shortest = self
                 .windows
                 .iter()
-                .filter(|window| window.hop <= *hop)
-                .map(|window| window.width)
+                .filter(of_hop)
+                .map(|window| window.nearest())
                 .min();
             finer = finer.max(shortest.unwrap_or(0));
         }
-        usize::try_from(tiles).unwrap_or(usize::MAX / 1024)
+        let instants = self.windows.iter().filter_map(|window| window.bound());
+        let instants = instants.max().map_or(0, |bound| bound + 1);
+        usize::try_from(tiles)
+            .unwrap_or(usize::MAX / 1024)
+            .saturating_add(instants + usize::from(self.has_base()))
     }
 }
 
-fn window_of(feature: &WindowFeature) -> Window {
+/// The hops of the tiles: those of the windows, except of exact ones, whose tiles are instants. A lifetime window has
+/// none of its own; alone it takes hours.
+fn hops_of(features: &[WindowFeature]) -> Vec<i64> {
+    let mut hops: Vec<i64> = features
+        .iter()
+        .filter(|feature| !matches!(feature.shape, WindowKind::Lifetime | WindowKind::Exact { .. }))
+        .map(|feature| feature.hop)
+        .collect();
+    if hops.is_empty()
+        && features
+            .iter()
+            .any(|feature| feature.shape == WindowKind::Lifetime)
+    {
+        hops.push(HOUR);
+    }
+    hops.sort_unstable();
+    hops.dedup();
+    hops
+}
+
+/// The window of a feature; `settling` is the hop in which a lifetime window's older tiles become one.
+fn window_of(feature: &WindowFeature, settling: i64) -> Window {
+    let window = feature.edges();
     Window {
-        width: feature.window,
-        hop: feature.hop,
+        hop: if window.kind == WindowKind::Lifetime {
+            settling
+        } else {
+            window.hop
+        },
+        ..window
     }
 }
 
@@ -512,6 +585,7 @@ mod tests {
                     bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
                     quantile: (law.keeps == Keeps::Bins).then(Quantile::default),
                     kind: *kind,
+                    shape: WindowKind::Sliding,
                 };
                 let column = Column {
                     name: "x".into(),

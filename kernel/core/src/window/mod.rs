@@ -1,4 +1,4 @@
-//! Windows: sliding aggregates over the events of an entity.
+//! Windows: aggregates over the events of an entity up to a request.
 //!
 //! `bounds` says which events a window sees; `layout` what a state must hold to answer all features of a view;
 //! `cell` and `slot` are the accumulators. `state` folds events and raises horizons (`tails`, `newest`), `codec`
@@ -19,7 +19,7 @@ mod state;
 mod sweep;
 mod tails;
 
-pub use bounds::{Window, entered, past};
+pub use bounds::{INSTANT, Window, WindowKind, entered, past};
 pub use cell::{Cell, LONGEST_TEXT};
 pub use codec::{BodyMark, Encoded};
 pub use frame::{contributing, frame};

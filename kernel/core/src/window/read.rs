@@ -121,7 +121,7 @@ fn is_answerable(layout: &Layout, horizon: Option<i64>, tails: &Tails, request: 
     horizon.is_none_or(|horizon| request >= horizon)
         && windows
             .into_iter()
-            .all(|(window, low)| window.lower_edge(request, layout.origin) >= *low)
+            .all(|(window, low)| window.is_answered(request, layout.origin, *low))
 }
 
 /// The events of a head list that the request can see.

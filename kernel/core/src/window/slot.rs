@@ -85,6 +85,14 @@ impl Accumulator {
             _ => 0,
         }
     }
+
+    /// How many, where that is all there is.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Count(count) => *count,
+            _ => 0,
+        }
+    }
 }
 
 impl SlotKind {
@@ -173,6 +181,7 @@ impl SlotKind {
         const SUM: usize = 24;
         const SQUARES: usize = 40;
         // Whether there is one; time within a tile of at most a day, epoch and offset as varints of real magnitudes.
+        // The base of a lifetime window takes three bytes more, once.
         const PLACE: usize = 1 + 6 + 3 + 8;
         match self {
             Self::Events | Self::Invalid { .. } => COUNT,

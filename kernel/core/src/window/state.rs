@@ -138,7 +138,9 @@ impl WindowState {
             self.head.insert(at, event);
             return Folded::Head;
         }
-        self.fold_below(&view.layout, &event)
+        let folded = self.fold_below(&view.layout, &event);
+        self.cut(&view.layout);
+        folded
     }
 
     fn fold_below(&mut self, layout: &Layout, event: &Event) -> Folded {
@@ -208,6 +210,7 @@ impl WindowState {
         for event in &below {
             self.fold_below(layout, event);
         }
+        self.cut(layout);
         let now_closed = self.closed(layout);
         if now_closed > closed {
             self.body_touched = true;
@@ -217,16 +220,52 @@ impl WindowState {
 
     fn raise_tails(&mut self, layout: &Layout, back: i64) {
         let raised = layout.windows.iter().zip(self.tails.lows()).map(|(window, low)| {
-            let edge = window.lower_edge(back, layout.origin);
+            let edge = window.settled(back, layout.origin);
             // A request at the fold horizon must keep its lower edge too.
-            let most = window.lower_edge(self.horizon, layout.origin);
+            let most = window.settled(self.horizon, layout.origin);
             edge.min(most).max(*low)
         });
-        let tails = Tails::new(layout, raised.collect());
-        if tails != self.tails {
-            self.tails = tails;
+        let lows: Box<[i64]> = raised.collect();
+        if *lows != *self.tails.lows() {
+            let cuts = self.cuts(layout, &lows);
+            self.tails = Tails::new(layout, lows, cuts);
             self.coarsen(layout);
         }
+    }
+
+    /// Moves the cuts to where the events put them.
+    fn cut(&mut self, layout: &Layout) {
+        if layout.counting.is_none() {
+            return;
+        }
+        let cuts = self.cuts(layout, self.tails.lows());
+        if *cuts != *self.tails.cuts() {
+            self.tails = Tails::new(layout, self.tails.lows().into(), cuts);
+            self.body_touched = true;
+            self.coarsen(layout);
+        }
+    }
+
+    /// Per window: the instant of the newest folded event with which there are more than it may hold.
+    pub(super) fn cuts(&self, layout: &Layout, lows: &[i64]) -> Box<[i64]> {
+        let windows = layout.windows.iter().zip(lows).zip(self.tails.cuts());
+        windows
+            .map(|((window, low), cut)| {
+                let (Some(bound), Some(slot)) = (window.bound(), layout.counting) else {
+                    return i64::MIN;
+                };
+                let mut events = 0;
+                // Below the cut there is nothing to count any more, and it never goes back.
+                let own = self.tiles.range(*low.max(cut)..).rev();
+                let over = own
+                    .map(|(start, tile)| (start, tile[slot].count()))
+                    .find(|(_, count)| {
+                        events += count;
+                        events > bound as u64
+                    });
+                over.map_or(i64::MIN, |(start, _)| *start)
+            })
+            .collect()
     }
 
     /// Gives every tile the width that the horizons ask for, and drops what no answerable request can see.
@@ -250,9 +289,9 @@ impl WindowState {
     }
 
     /// Until when the state matters, as an instant of event time: after it every answerable request sees empty
-    /// windows. Absent while there are no events.
+    /// windows. Absent while there are no events, and where a window never ends to see them.
     pub fn outlived_at(&self, view: &WindowView) -> Option<i64> {
-        let span = view.layout.longest_reach() + view.source.future_tolerance + view.back_slack + SLACK;
+        let span = view.layout.longest_reach()? + view.source.future_tolerance + view.back_slack + SLACK;
         self.newest_event().map(|t| t.saturating_add(span))
     }
 

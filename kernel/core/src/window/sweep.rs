@@ -109,8 +109,14 @@ impl<'l> Sweep<'l> {
     }
 
     fn finish(&self, feature: &Finish, edge: i64, newest: Option<i64>, aside: &impl Aside) -> Answer {
+        if feature
+            .bounded
+            .is_some_and(|(slot, bound)| self.merged[slot].count() > bound)
+        {
+            return over_bound(newest);
+        }
         let value = match feature.how {
-            How::Events { slot } => int(i64::try_from(count(&self.merged[slot])).ok()),
+            How::Events { slot } => int(i64::try_from(self.merged[slot].count()).ok()),
             How::Count { slot } => int(i64::try_from(self.moments(slot).count).ok()),
             How::Sum {
                 slot,
@@ -120,7 +126,7 @@ impl<'l> Sweep<'l> {
             How::Avg { slot, scale } => Some(float(self.moments(slot).mean(scale))),
             How::EventRate { slot } => {
                 let events = Moments {
-                    sum: Wide::from_u128(u128::from(count(&self.merged[slot]))),
+                    sum: Wide::from_u128(u128::from(self.merged[slot].count())),
                     ..Moments::default()
                 };
                 Some(Value::Float(self.rate(&events, Scale::One, feature)))
@@ -134,10 +140,7 @@ impl<'l> Sweep<'l> {
             How::Distinct { distinct, bound } => {
                 let found = aside.distinct(distinct, edge);
                 if found > bound {
-                    return Answer {
-                        event_time: newest,
-                        ..Answer::without(Status::OverBound)
-                    };
+                    return over_bound(newest);
                 }
                 int(i64::try_from(found).ok())
             }
@@ -156,7 +159,7 @@ impl<'l> Sweep<'l> {
             };
         };
         let mut answer = Answer::of(value, newest);
-        let skipped = feature.invalid.is_some_and(|slot| count(&self.merged[slot]) > 0);
+        let skipped = feature.invalid.is_some_and(|slot| self.merged[slot].count() > 0);
         if skipped && answer.status == Status::Present {
             answer.status = Status::Partial;
         }
@@ -177,19 +180,19 @@ impl<'l> Sweep<'l> {
     }
 }
 
+fn over_bound(newest: Option<i64>) -> Answer {
+    Answer {
+        event_time: newest,
+        ..Answer::without(Status::OverBound)
+    }
+}
+
 fn int(value: Option<i64>) -> Option<Value> {
     value.map(Value::Int)
 }
 
 fn float(value: Option<f64>) -> Value {
     value.map_or(Value::Null, Value::Float)
-}
-
-fn count(accumulator: &Accumulator) -> u64 {
-    match accumulator {
-        Accumulator::Count(count) => *count,
-        _ => 0,
-    }
 }
 
 fn first(accumulator: &Accumulator) -> Value {

@@ -57,8 +57,11 @@ def floor_to_hop(t: int, hop: int, origin: int = 345_600_000_000) -> int:
     Raises ValueError if the hop is not positive or the answer does not fit 64 bits.
     """
 
-def default_hop(width: int) -> int | None:
-    """The hop of a window of this width when its definition names none, or None."""
+def default_hop(width: int, lag: int = 0, least_hops: int = 48) -> int | None:
+    """The hop of a window of this width when its definition names none, or None.
+
+    It is the largest that divides the width and the lag, and goes at least so many times into the width.
+    """
 
 TZDATA_VERSION: Final[str]
 """The release of the IANA time zone data in the kernel, such as ``2025b``."""
@@ -276,6 +279,9 @@ class StreamView:
     @property
     def meaning_hash(self) -> bytes:
         """SHA-256 of the meaning document, 32 bytes."""
+
+    def earliest_needed(self, earliest_request_us: int) -> int | None:
+        """From which event time on events matter to any request at or after this time; None: from the start."""
 
     def open_partition(self, epoch: int, partition: int, run: int) -> StatePartition:
         """The writer's half: the states of one partition of the input log. ``run`` is the writer's incarnation."""

@@ -95,6 +95,14 @@ impl StreamView {
         PyBytes::new(py, hash)
     }
 
+    /// From which event time on events matter to any request at or after this time; None: from the start.
+    fn earliest_needed(&self, earliest_request_us: i64) -> Option<i64> {
+        match &self.kind {
+            Kind::Window(view) => view.layout.earliest_needed(earliest_request_us),
+            Kind::Latest(_) => None,
+        }
+    }
+
     /// The writer's half: the states of one log partition.
     fn open_partition(&self, epoch: u64, partition: u32, run: u64) -> StatePartition {
         let columns = (Arc::clone(&self.columns), Arc::clone(&self.used));
