@@ -168,6 +168,19 @@ test: setup $(HELM) ## Cargo tests, then pytest without the long ones (TEST_WORK
 test-long: setup ## Only the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 1800
 
+# --- Proof that takes long and needs tools of its own: never part of `make test` or of the gate ---------------
+
+FUZZ_SECONDS ?= 120
+CARGO_TOOLS := .tools/cargo/bin
+
+$(CARGO_TOOLS)/cargo-fuzz:
+	CARGO_TARGET_DIR=.tools/cargo/build $(CARGO) install cargo-fuzz --version 0.13.2 --root .tools/cargo
+	@rm -rf .tools/cargo/build
+
+.PHONY: fuzz
+fuzz: setup $(CARGO_TOOLS)/cargo-fuzz ## Make inputs up for everything that reads bytes (FUZZ="window token", FUZZ_SECONDS=120 each)
+	PATH="$(CURDIR)/$(CARGO_TOOLS):$$PATH" $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+
 # Says by IMAGE_LOAD how the cluster takes a tar: `kind load image-archive`, `minikube image load`, ...
 # IMAGE_DIR: images that are there already; else those of this commit are built.
 .PHONY: test-k8s k8s-told

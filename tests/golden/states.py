@@ -40,7 +40,7 @@ def folded(golden: Golden) -> Stored:
     """The states of the file's records, folded from nothing and flushed; or its rows as a table stores them."""
     meaning = rfc8785.dumps(golden["meaning"])
     if "rows" in golden:
-        rows = kernel.LatestView(meaning).encode(_batch(golden))
+        rows = kernel.LatestView(meaning).encode(table_batch(golden))
         return {entity: {"head": head.hex(), "body": None, "expires_ms": expires} for entity, head, expires in rows}
     records = golden["records"]
     keys = [(key["name"], key["type"]) for key in golden["meaning"]["entity"]["keys"]]
@@ -95,7 +95,8 @@ def _text(value: object) -> object:
 _ARROW = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
 
 
-def _batch(golden: Golden) -> pa.RecordBatch:
+def table_batch(golden: Golden) -> pa.RecordBatch:
+    """The rows of a table's file as its writer gives them to the kernel."""
     rows = golden["rows"]
     columns: dict[str, pa.Array] = {
         name: pa.array([row[name] for row in rows], kind)

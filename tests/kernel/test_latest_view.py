@@ -146,7 +146,7 @@ def test_no_rows_are_no_fault() -> None:
         (rows({"run_seq": 0}), "run_seq must be positive"),
         (rows({}).set_column(5, "f_seats", pa.array(["many"])), "must be int64"),
         (rows({}).set_column(6, "f_built", pa.array([0], pa.timestamp("us"))), "with a zone"),
-        ("rows", "expected one Arrow record batch"),
+        ("rows", "expected Arrow rows"),
     ],
 )
 def test_rows_that_are_not_as_promised_are_refused(table: Any, message: str) -> None:

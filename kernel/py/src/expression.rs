@@ -12,7 +12,7 @@ use skewless_core::schema::{Column, Schema};
 use skewless_core::status::Status;
 use skewless_core::value::Type;
 
-use crate::arrow::{ArrowBatch, one_batch};
+use crate::arrow::{ArrowBatch, all_batches};
 use crate::columns::BatchColumns;
 use crate::errors::{InputError, definition_error};
 
@@ -43,7 +43,7 @@ pub(crate) fn evaluate_expression(
 ) -> PyResult<ArrowBatch> {
     let schema = schema(columns)?;
     let expr = compile(ir_json, &schema).map_err(|faults| definition_error(py, &faults))?;
-    let batch = one_batch(batch)?;
+    let batch = all_batches(batch)?;
     if request_times.len() != batch.num_rows() {
         return Err(InputError::new_err(format!(
             "{} request times for {} rows",
@@ -52,11 +52,13 @@ pub(crate) fn evaluate_expression(
         )));
     }
     let cells = BatchColumns::read(&batch, &schema, expr.columns())?;
-    let results = expr.eval_batch(&cells, &request_times);
-    RecordBatch::try_from_iter_with_nullable([
-        ("value", values(&results, expr.result_type()), true),
-        ("status", statuses(&results), false),
-    ])
+    py.detach(|| {
+        let results = expr.eval_batch(&cells, &request_times);
+        RecordBatch::try_from_iter_with_nullable([
+            ("value", values(&results, expr.result_type()), true),
+            ("status", statuses(&results), false),
+        ])
+    })
     .map(ArrowBatch)
     .map_err(InputError::of_arrow)
 }

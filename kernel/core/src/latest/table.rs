@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::reading::Reading;
 use super::row::{self, StoredRow};
-use crate::bytes::Reader;
+use crate::bytes::{BytesError, Reader};
 use crate::definition::LatestView;
 use crate::expr::Cell;
 use crate::state::{ROW_FORMAT, StateError};
@@ -100,6 +100,9 @@ fn split(value: &[u8]) -> Result<(Start, &[u8]), StateError> {
     let run_seq = u64::from_be_bytes(reader.array()?);
     let _: [u8; 8] = reader.array()?;
     let known = u64::from_be_bytes(reader.array()?);
+    if known < run_seq {
+        return Err(BytesError::NotCanonical.into());
+    }
     let times = RowTimes {
         event_time,
         created_time,

@@ -268,6 +268,7 @@ impl<'a> Opened<'a> {
                 let back = (hops - 1).checked_mul(window.hop.unsigned_abs());
                 *low = back
                     .and_then(|back| most.checked_sub_unsigned(back))
+                    .filter(|low| *low > i64::MIN)
                     .ok_or(BytesError::NotCanonical)?;
             }
         }

@@ -102,6 +102,7 @@ class ArrowBatch:
 
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def __len__(self) -> int: ...
 
 def check_expression(ir_json: bytes, columns: dict[str, str]) -> str:
@@ -111,7 +112,10 @@ def check_expression(ir_json: bytes, columns: dict[str, str]) -> str:
     """
 
 def evaluate_expression(
-    ir_json: bytes, columns: dict[str, str], batch: ArrowArrayExportable, request_times: Sequence[int]
+    ir_json: bytes,
+    columns: dict[str, str],
+    batch: ArrowArrayExportable | ArrowStreamExportable,
+    request_times: Sequence[int],
 ) -> ArrowBatch:
     """An expression over each row of a batch, each at its own request time (microseconds).
 
@@ -296,7 +300,11 @@ class StreamView:
         state of this view, or a body that is not the head's.
         """
 
-    def frame(self, events: ArrowStreamExportable | ArrowArrayExportable, rows: ArrowArrayExportable) -> ArrowBatch:
+    def frame(
+        self,
+        events: ArrowStreamExportable | ArrowArrayExportable,
+        rows: ArrowStreamExportable | ArrowArrayExportable,
+    ) -> ArrowBatch:
         """The features of many rows, straight from the events of the log.
 
         ``events``: accepted ones of one epoch, in any order: ``entity_id``, ``event_time_us``, ``partition``,
@@ -351,7 +359,9 @@ class StatePartition:
         are of a later epoch, or of another partition of this epoch.
         """
 
-    def fold(self, batch: ArrowArrayExportable, offsets: Sequence[int], wall_us: int) -> FoldReport:
+    def fold(
+        self, batch: ArrowArrayExportable | ArrowStreamExportable, offsets: Sequence[int], wall_us: int
+    ) -> FoldReport:
         """Folds the rows of a decoded batch, which stand at these rising offsets, in log order.
 
         Rows that are not accepted change nothing; accepted ones without an entity only move the clock; those below a

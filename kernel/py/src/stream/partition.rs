@@ -16,7 +16,7 @@ use skewless_core::value::{Type, Value};
 
 use super::events::{column, instant, text};
 use super::view::Kind;
-use crate::arrow::one_batch;
+use crate::arrow::all_batches;
 use crate::columns::{BatchColumns, Column};
 use crate::errors::{InputError, state_error};
 use crate::locks::unlocked;
@@ -163,7 +163,7 @@ impl StatePartition {
         offsets: Vec<i64>,
         wall_us: i64,
     ) -> PyResult<FoldReport> {
-        let rows = Rows::read(&one_batch(batch)?, &self.columns, &self.used, &offsets)?;
+        let rows = Rows::read(&all_batches(batch)?, &self.columns, &self.used, &offsets)?;
         let states = &mut self.states;
         let report = unlocked(py, rows.offsets.len(), || {
             let rows = rows.of_log();

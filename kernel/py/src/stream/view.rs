@@ -19,7 +19,7 @@ use skewless_core::window::{self, Origin};
 use super::events::{AskedRows, Events, known};
 use super::output::FeatureColumns;
 use super::partition::StatePartition;
-use crate::arrow::{ArrowBatch, all_batches, one_batch};
+use crate::arrow::{ArrowBatch, all_batches};
 use crate::errors::{InputError, definition_error, state_error};
 
 /// Value (timestamps as microseconds), status, event time.
@@ -139,11 +139,13 @@ impl StreamView {
         events: &Bound<'_, PyAny>,
         rows: &Bound<'_, PyAny>,
     ) -> PyResult<ArrowBatch> {
-        let events = Events::read(&all_batches(events)?, &self.columns, &self.used)?;
-        let rows = AskedRows::read(&one_batch(rows)?)?;
-        py.detach(|| self.frame_columns(&events, &rows))
-            .map(ArrowBatch)
-            .map_err(InputError::of_arrow)
+        let (events, rows) = (all_batches(events)?, all_batches(rows)?);
+        py.detach(|| {
+            let events = Events::read(&events, &self.columns, &self.used)?;
+            let rows = AskedRows::read(&rows)?;
+            self.frame_columns(&events, &rows).map_err(InputError::of_arrow)
+        })
+        .map(ArrowBatch)
     }
 
     /// The events that a feature rests on for one entity, with the columns as given, by (t, position).
@@ -168,17 +170,17 @@ impl StreamView {
             place.ok_or_else(|| InputError::new_err(format!("the view has no feature {feature:?}")))?;
         let known = known(partition, next_offset).map_err(InputError::new_err)?;
         let batch = all_batches(events)?;
-        let events = Events::read(&batch, &self.columns, &self.used)?;
         py.detach(|| {
+            let events = Events::read(&batch, &self.columns, &self.used)?;
             let places = self.contributing_places(place, &events, entity_id, request_time_us, known);
             let places: Vec<u64> = places
                 .into_iter()
                 .map(|event| events.row_of(event) as u64)
                 .collect();
-            arrow_select::take::take_record_batch(&batch, &UInt64Array::from(places))
+            let taken = arrow_select::take::take_record_batch(&batch, &UInt64Array::from(places));
+            taken.map_err(InputError::of_arrow)
         })
         .map(ArrowBatch)
-        .map_err(InputError::of_arrow)
     }
 }
 
