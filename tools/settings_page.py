@@ -93,13 +93,16 @@ def _table(kind: type[Any], left_out: set[str]) -> str:
 
 def _type(hint: Any) -> str:
     words = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Secret: "secret"}
-    return words[bare_type(hint)]
+    hint = bare_type(hint)
+    if typing.get_origin(hint) is tuple:
+        return f"list of {words[typing.get_args(hint)[0]]}s"
+    return words[hint]
 
 
 def _default(value: object) -> str:
     if isinstance(value, Secret):
         value = value.reveal()
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

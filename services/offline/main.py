@@ -26,11 +26,13 @@ from services.offline.workflow.replay import Replayer
 from skewless.bus import Bus
 from skewless.clock import SystemClock
 from skewless.definitions.catalog import Catalog
+from skewless.functions.pool import FunctionPool
 from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.readiness import ready_worker
 from skewless.rpc.server import Server
 from skewless.rpc.worker import Worker
+from skewless.telemetry import metrics
 from skewless.telemetry.scrape import publish
 
 _STOP_S = 5.0
@@ -41,9 +43,10 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     lake = Lake(settings.lake)
     catalogs = RegistryCatalogs(settings.registry)
     events, runs, served = DeltaEvents(lake), DeltaRuns(lake), DeltaServed(lake)
-    computer = Computer(events, runs)
+    functions = FunctionPool(settings.function_modules, settings.function_workers)
+    computer = Computer(events, runs, functions)
     meters = Meters()
-    publish(meters.collect)
+    publish(lambda: [*meters.collect(), metrics.function_processes(functions.counts)])
     bus, store = Bus.of(settings), ValkeyRows(settings.store_url)
     materializer = Materializer(
         catalogs,
@@ -79,6 +82,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     server.stop()
     for worker in workers:
         worker.join(_STOP_S)
+    functions.close()
     return not any(worker.failed for worker in workers)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import BrokerSettings, Secret, at_least, setting, store_url_fault
+from skewless.settings import FunctionSettings, Secret, at_least, setting, store_url_fault
 
 
 @dataclass(frozen=True)
-class Settings(BrokerSettings):
+class Settings(FunctionSettings):
     """See `skewless.settings` for where they are read from."""
 
     listen: str = setting("127.0.0.1:50053", "address to listen on, host:port; port 0: any free one")

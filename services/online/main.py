@@ -12,8 +12,9 @@ from services.online.publisher import ServedPublisher
 from services.online.servicer import collect
 from services.online.settings import Settings
 from services.online.store import ask_store, watch_store
-from services.online.workflow import finished_spans
+from services.online.workflow import call_functions, finished_spans, open_functions
 from skewless.bus import Bus
+from skewless.functions.pool import FunctionPool
 from skewless.kernel import OnlineServer
 from skewless.rpc.process import StartError, run, tell_ready
 from skewless.rpc.readiness import ready_worker
@@ -33,11 +34,14 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
             max_message_bytes=settings.max_message_bytes,
             served_queue=settings.served_queue,
             served_log=settings.served_log,
+            function_timeout_ms=settings.function_timeout_ms,
+            function_queue=settings.function_queue,
             threads=settings.threads,
         )
     except ValueError as error:
         raise StartError(str(error)) from error
-    publish(lambda: collect(server))
+    functions = FunctionPool(settings.function_modules, settings.function_workers)
+    publish(lambda: collect(server, functions))
     try:
         port = server.start()
     except OSError as error:
@@ -46,15 +50,22 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     answered = threading.Event()  # no request is answered any more
     bus = Bus.of(settings)
     publisher = ServedPublisher(server, bus, traced=settings.traced)
-    registry = follow_registry(settings.registry, server)
+    registry = follow_registry(settings.registry, server, functions)
     needs: dict[str, Callable[[], None]] = {"the registry": registry.ask, "the store": partial(ask_store, server)}
     if settings.served_log:
         needs["the broker"] = bus.ask
+    if settings.function_modules:
+        needs["the Python functions"] = partial(open_functions, server, functions)
     workers = [
         Worker("served", lambda _stop: publisher.publish_until(answered), stop),
         Worker("store-watch", lambda until: watch_store(server, until), stop),
         ready_worker(needs, partial(server.set_serving, True), stop),
     ]
+    if settings.function_modules:
+        workers += [
+            Worker(f"functions-{place}", lambda until: call_functions(server, functions, until), stop)
+            for place in range(settings.function_workers)
+        ]
     if (tracing := running()) is not None:
         server.trace(QUEUE, settings.trace_ratio)
         export = partial(tracing.export_until, answered, partial(finished_spans, server))
@@ -68,6 +79,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     answered.set()
     for worker in workers:
         worker.join()
+    functions.close()
     return not any(worker.failed for worker in workers)
 
 

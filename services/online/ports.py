@@ -9,6 +9,11 @@ SpanTuple: TypeAlias = tuple[str, bytes, bytes, bytes | None, int, int, int, byt
 """Name, trace id, span id, parent's span id, start and end in nanoseconds since 1970, gRPC code, request id."""
 
 
+CallTuple: TypeAlias = tuple[int, str, str, bytes, Sequence[str], str, int, float, bytes]
+"""Ticket, module, function, SHA-256 of the module's source, parameters, type, budget of a row in microseconds, seconds
+left for all of it, and the rows as JSON."""
+
+
 class ReadPath(Protocol):
     """The server of vectors; `skewless_kernel.OnlineServer`."""
 
@@ -23,6 +28,15 @@ class ReadPath(Protocol):
 
     def drain_served(self, max_records: int, timeout_ms: int) -> Sequence[tuple[bytes, bytes]]:
         """Takes served records, each with its request id; waits for the first at most that long."""
+
+    def open_functions(self, interpreter: str, machine: str, lock: bytes) -> None:
+        """Takes calls of Python functions from now on, which are made in this environment."""
+
+    def next_call(self, timeout_ms: int) -> CallTuple | None:
+        """The next call of a Python function to be made, waited for at most that long."""
+
+    def finish_call(self, ticket: int, results: bytes | None, failure: str | None = None) -> None:
+        """Hands over the results of a call, or why there are none."""
 
     def trace(self, most: int, share: float) -> None:
         """Traces requests from now on; at most so many spans wait, and a share of the requests that begin a trace."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from services.online.ports import ReadPath
+from skewless.functions.pool import FunctionPool
 from skewless.telemetry import metrics
 from skewless.telemetry.measures import Snapshot
 
@@ -25,12 +26,15 @@ _OF_COUNTS: Final = {
     "served.refused": metrics.SERVED_REFUSED,
     "served.waiting": metrics.SERVED_WAITING,
     "spans.dropped": metrics.SPANS_DROPPED,
+    "functions.waiting": metrics.FUNCTIONS_WAITING,
+    "functions.failed": metrics.FUNCTIONS_FAILED,
+    "functions.not_computed": metrics.FUNCTIONS_NOT_COMPUTED,
 }
 _MICROS: Final = 1e6
 
 
-def collect(read_path: ReadPath) -> Iterable[Family]:
-    """All metrics of a read path as they stand now."""
+def collect(read_path: ReadPath, functions: FunctionPool) -> Iterable[Family]:
+    """All metrics of a read path, and of the processes for its Python functions, as they stand now."""
     counts = read_path.counters()
     yield metrics.LATENCY.spread(_latencies(counts))
     requests = ((*name.rpartition("."), count) for name, count in _under("requests.", counts))
@@ -38,6 +42,10 @@ def collect(read_path: ReadPath) -> Iterable[Family]:
     yield metrics.VALUES.of(((status.lower(),), count) for status, count in _under("values.", counts))
     for name, metric in _OF_COUNTS.items():
         yield metric.of([((), counts[name])])
+    yield metrics.function_processes(functions.counts)
+    yield metrics.FUNCTION_CALLS.of(
+        ((outcome,), counts[f"functions.{name}"]) for outcome, name in (("queued", "calls"), ("refused", "unasked"))
+    )
     yield metrics.STORE_UP.of([((), float(read_path.store_error is None))])
     yield metrics.SERVED_REVISION.of([((), -1 if read_path.revision is None else read_path.revision)])
 

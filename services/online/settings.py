@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import BrokerSettings, Secret, at_least, between, setting, store_url_fault
+from skewless.settings import FunctionSettings, Secret, at_least, between, setting, store_url_fault
 
 
 @dataclass(frozen=True)
-class Settings(BrokerSettings):
+class Settings(FunctionSettings):
     """See `skewless.settings` for where they are read from."""
 
     listen: str = setting("127.0.0.1:50052", "address to listen on, host:port; port 0: any free one")
@@ -26,4 +26,12 @@ class Settings(BrokerSettings):
     max_message_bytes: int = setting(4 << 20, "the largest request taken, in bytes", check=at_least(1024))
     served_log: bool = setting(True, "log every answer to skewless.served")
     served_queue: int = setting(65_536, "answers waiting to be logged; beyond, requests are refused", check=at_least(1))
+    function_timeout_ms: int = setting(
+        250,
+        "how long the Python functions of a request may take, in ms; beyond, values are NOT_COMPUTED",
+        check=at_least(1),
+    )
+    function_queue: int = setting(
+        256, "calls of Python functions that wait for a process; beyond, values are NOT_COMPUTED", check=at_least(1)
+    )
     grace_ms: int = setting(5_000, "how long running requests may take to end at a stop, in ms", check=at_least(0))

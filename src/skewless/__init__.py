@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from skewless.definitions.aggregates import max_ as max  # noqa: A004
     from skewless.definitions.aggregates import min_ as min  # noqa: A004
     from skewless.definitions.aggregates import sum_ as sum  # noqa: A004
+    from skewless.definitions.functions import PythonFunction
     from skewless.definitions.loading import load
     from skewless.definitions.objects import BatchSource, Entity, RequestSource, StreamSource
     from skewless.definitions.project import Project
@@ -53,6 +54,7 @@ __all__ = [
     "OnDemandFeatureView",
     "Project",
     "Protobuf",
+    "PythonFunction",
     "RequestSource",
     "StreamFeatureView",
     "StreamSource",
@@ -83,6 +85,7 @@ _HOMES = {
         "avg count count_distinct count_where first last max_ min_ quantile rate stddev stddev_pop sum_ "
         "time_since_last variance variance_pop"
     ),
+    "skewless.definitions.functions": "PythonFunction",
     "skewless.definitions.loading": "load",
     "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",
     "skewless.definitions.project": "Project",

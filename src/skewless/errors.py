@@ -35,6 +35,7 @@ class Reason(enum.StrEnum):
     TIMED_OUT = "TIMED_OUT"
     INTERNAL = "INTERNAL"
     BUSY = "BUSY"
+    FUNCTION_NOT_SERVED = "FUNCTION_NOT_SERVED"
 
 
 class Fault(enum.StrEnum):
@@ -297,6 +298,17 @@ class NotReadyError(SkewlessError):
         super().__init__(f"not ready: waiting for {waiting_for}", metadata={"waiting_for": waiting_for})
 
 
+class FunctionNotServedError(SkewlessError):
+    """A Python function that a definition names cannot be run by this service."""
+
+    reason = Reason.FUNCTION_NOT_SERVED
+    fault = Fault.EXTERNAL
+
+    def __init__(self, *, function: str, detail: str) -> None:
+        text = detail if function in detail else f"{function}: {detail}"
+        super().__init__(f"a Python function is not run here: {text}", metadata={"function": function})
+
+
 class DependencyUnavailableError(SkewlessError):
     """A store, broker or peer did not answer."""
 
@@ -351,6 +363,7 @@ BY_REASON: Mapping[Reason, type[SkewlessError]] = {
         UnknownResourceError, UnknownFeatureServiceError, UnknownFeatureError, UnknownRequestIdError,
         EntityMismatchError, MissingRequestFieldError, WrongTypeError, TooLargeError, OverloadedError,
         NotReadyError, DependencyUnavailableError, TimedOutError, InternalError, BusyError,
+        FunctionNotServedError,
     )
 }  # fmt: skip
 """The class of each reason: how a received failure becomes an exception again."""

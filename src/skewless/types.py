@@ -57,6 +57,8 @@ class Status(enum.IntEnum):
     NOT_ANSWERABLE = 8
     REBUILDING = 9
     UNAVAILABLE = 10
+    FUNCTION_FAILED = 11
+    NOT_COMPUTED = 12
 
     @property
     def has_value(self) -> bool:

@@ -132,11 +132,12 @@ def test_every_setting_gets_through_values_as_it_is(name: str, tmp_path: Path) -
     given: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         if field.name not in reserved() and not isinstance(field.default, Path | None):
-            given[field.name] = field.default
+            given[field.name] = ["shop.scoring", "shop.steps"] if field.default == () else field.default
     values: dict[str, Any] = {"components": {name: {"settings": given, "terminationGracePeriodSeconds": 600}}}
     settings = read(render("trial", values), name, tmp_path)
-    assert {key: getattr(settings, key) for key in given} == given
-    assert all(type(getattr(settings, key)) is type(value) for key, value in given.items())
+    wanted = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    assert {key: getattr(settings, key) for key in wanted} == wanted
+    assert all(type(getattr(settings, key)) is type(value) for key, value in wanted.items())
 
 
 @pytest.mark.parametrize("level", ["debug", "Warning", "ERROR"])

@@ -13,7 +13,7 @@ Row: TypeAlias = Mapping[str, Value]
 
 
 class Status(IntEnum):
-    """S1 to S5."""
+    """S1 to S6."""
 
     PRESENT = 1
     NULL = 2
@@ -25,6 +25,8 @@ class Status(IntEnum):
     NOT_ANSWERABLE = 8
     REBUILDING = 9
     UNAVAILABLE = 10
+    FUNCTION_FAILED = 11
+    NOT_COMPUTED = 12
 
 
 @dataclass(frozen=True)

@@ -50,17 +50,19 @@ def definition(kind: type[ServiceSettings]) -> dict[str, Any]:
         else:
             properties[field.name] = {
                 "description": field.metadata["doc"],
-                "type": _type(hints[field.name]),
+                **_type(hints[field.name]),
                 **_bounds(field.metadata["check"]),
             }
     return {"type": "object", "additionalProperties": False, "properties": dict(sorted(properties.items()))}
 
 
-def _type(hint: Any) -> str:
+def _type(hint: Any) -> dict[str, Any]:
     hint = bare_type(hint)
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": _type(typing.get_args(hint)[0])}
     if hint is Secret:
         raise TypeError("a secret does not stand in values: add the setting to files/reserved.yaml of the chart")
-    return _TYPES[hint]
+    return {"type": _TYPES[hint]}
 
 
 def _bounds(check: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ pub mod bytes;
 pub mod definition;
 pub mod expr;
 pub mod fault;
+pub mod functions;
 pub mod keys;
 pub mod latest;
 pub mod numbers;

@@ -3,10 +3,12 @@
 //! Each feature is an expression and the inputs it refers to. The statuses of these inputs decide first: one that
 //! could not be read gives the feature its own status; one without a value for another reason is null to the
 //! expression; a partial one makes the value partial. One row and many go through the same walk.
+//!
+//! A feature that is a Python function is run by the host: [`crate::functions`] says with what.
 
 use crate::answer::Answer;
-use crate::definition::OnDemandView;
-use crate::expr::{Cell, Columns, Expr, Row};
+use crate::definition::{Compute, OnDemandFeature, OnDemandView};
+use crate::expr::{Cell, Columns, Row};
 use crate::status::Status;
 
 /// Rows of inputs, by place in [`OnDemandView::row`]: the request fields, then the stored features.
@@ -43,7 +45,7 @@ impl Inputs for OneRow<'_> {
 }
 
 /// A feature (its place in the view) of one row, at a request time in microseconds. Event times are absent: a
-/// computed value has none of its own.
+/// computed value has none of its own. A Python function is not computed.
 pub fn eval<I: Inputs + ?Sized>(
     view: &OnDemandView,
     feature: usize,
@@ -51,8 +53,8 @@ pub fn eval<I: Inputs + ?Sized>(
     row: usize,
     request_time: i64,
 ) -> Option<Answer> {
-    let expr = &view.features.get(feature)?.expr;
-    let (value, status) = eval_cell(view, expr, inputs, row, request_time);
+    let feature = view.features.get(feature)?;
+    let (value, status) = eval_cell(view, feature, inputs, row, request_time);
     Some(Answer {
         value: value.to_value(),
         status,
@@ -68,25 +70,46 @@ pub fn eval_batch<'a, I: Inputs + ?Sized>(
     inputs: &'a I,
     request_times: &[i64],
 ) -> Option<Vec<(Cell<'a>, Status)>> {
-    let expr = &view.features.get(feature)?.expr;
-    let one = |(row, time): (usize, &i64)| eval_cell(view, expr, inputs, row, *time);
+    let feature = view.features.get(feature)?;
+    let one = |(row, time): (usize, &i64)| eval_cell(view, feature, inputs, row, *time);
     Some(request_times.iter().enumerate().map(one).collect())
 }
 
 fn eval_cell<'a, I: Inputs + ?Sized>(
     view: &'a OnDemandView,
-    expr: &'a Expr,
+    feature: &'a OnDemandFeature,
     inputs: &'a I,
     row: usize,
     request_time: i64,
 ) -> (Cell<'a>, Status) {
+    let partial = match known(view, feature, inputs, row) {
+        Ok(partial) => partial,
+        Err(status) => return (Cell::Null, status),
+    };
+    let Compute::Expr(expr) = &feature.compute else {
+        return (Cell::Null, Status::NotComputed);
+    };
+    match expr.eval_cell(known_row(view, inputs, row), request_time) {
+        Err(_) => (Cell::Null, Status::Overflow),
+        Ok(Cell::Null) => (Cell::Null, Status::Null),
+        Ok(cell) if partial => (cell, Status::Partial),
+        Ok(cell) => (cell, Status::Present),
+    }
+}
+
+/// Whether a value made from this row would be partial, or the status of a row that nothing can be made from.
+pub(crate) fn known<I: Inputs + ?Sized>(
+    view: &OnDemandView,
+    feature: &OnDemandFeature,
+    inputs: &I,
+    row: usize,
+) -> Result<bool, Status> {
     let fields = view.request.len();
-    let mut partial = false;
-    let mut unknown = None;
-    let stored = expr
+    let stored = feature
         .columns()
         .iter()
         .filter_map(|place| place.checked_sub(fields));
+    let (mut partial, mut unknown) = (false, None);
     for status in stored.map(|input| inputs.status(row, input)) {
         partial |= status == Status::Partial;
         if status.is_unknown() {
@@ -94,16 +117,17 @@ fn eval_cell<'a, I: Inputs + ?Sized>(
             unknown = unknown.max(Some(status));
         }
     }
-    if let Some(status) = unknown {
-        return (Cell::Null, status);
-    }
-    let known = KnownRow { inputs, row, fields };
-    match expr.eval_cell(known, request_time) {
-        Err(_) => (Cell::Null, Status::Overflow),
-        Ok(Cell::Null) => (Cell::Null, Status::Null),
-        Ok(cell) if partial => (cell, Status::Partial),
-        Ok(cell) => (cell, Status::Present),
-    }
+    unknown.map_or(Ok(partial), Err)
+}
+
+/// A row as features read it: stored features without a value are null.
+pub(crate) fn known_row<'a, I: Inputs + ?Sized>(
+    view: &OnDemandView,
+    inputs: &'a I,
+    row: usize,
+) -> impl Row<'a> + use<'a, I> {
+    let fields = view.request.len();
+    KnownRow { inputs, row, fields }
 }
 
 /// A row in which stored features without a value are null.

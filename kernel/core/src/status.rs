@@ -24,11 +24,15 @@ pub enum Status {
     Rebuilding = 9,
     /// The store did not answer.
     Unavailable = 10,
+    /// A Python function raised, or gave what is not of its type.
+    FunctionFailed = 11,
+    /// A Python function gave no answer in its time, or cannot be run here.
+    NotComputed = 12,
 }
 
 impl Status {
     /// Every status, by its integer.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Present,
         Self::Null,
         Self::NotFound,
@@ -39,6 +43,8 @@ impl Status {
         Self::NotAnswerable,
         Self::Rebuilding,
         Self::Unavailable,
+        Self::FunctionFailed,
+        Self::NotComputed,
     ];
 
     /// The integer of the contract.
@@ -58,7 +64,10 @@ impl Status {
 
     /// Whether the kernel could not say what the value is: no definition of it was evaluated.
     pub const fn is_unknown(self) -> bool {
-        matches!(self, Self::NotAnswerable | Self::Rebuilding | Self::Unavailable)
+        matches!(
+            self,
+            Self::NotAnswerable | Self::Rebuilding | Self::Unavailable | Self::NotComputed
+        )
     }
 }
 
@@ -73,6 +82,6 @@ mod tests {
             assert_eq!(Status::from_code(status.code()), Some(status));
         }
         assert_eq!(Status::from_code(0), None);
-        assert_eq!(Status::from_code(11), None);
+        assert_eq!(Status::from_code(13), None);
     }
 }

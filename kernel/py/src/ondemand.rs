@@ -1,5 +1,6 @@
 //! On-demand views for Python: all features of many rows at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::UInt8Builder;
@@ -12,6 +13,7 @@ use pyo3::types::PyBytes;
 use skewless_core::definition::{self, Definition, compile};
 use skewless_core::expr::{Cell, Columns};
 use skewless_core::fault::Fault;
+use skewless_core::functions::{Calls, Outcome};
 use skewless_core::ondemand::{self, Inputs};
 use skewless_core::status::Status;
 use skewless_core::value::Type;
@@ -20,6 +22,9 @@ use crate::arrow::{ArrowBatch, all_batches, one_array};
 use crate::columns::{BatchColumns, Column};
 use crate::errors::{InputError, definition_error};
 use crate::stream::output::{ColumnBuilder, arrow_type};
+
+/// Feature, module, name, source hash, type, budget in microseconds.
+type FunctionTuple<'py> = (String, String, String, Bound<'py, PyBytes>, &'static str, i64);
 
 /// A compiled on-demand view.
 #[pyclass(frozen, module = "skewless_kernel")]
@@ -39,7 +44,10 @@ impl OnDemandView {
             let fault = Fault::new("$.kind", "UNEXPECTED_KIND", "an on-demand view is needed here");
             return Err(definition_error(py, &[fault]));
         };
-        let used = view.features.iter().flat_map(|feature| feature.expr.columns());
+        let used = view
+            .features
+            .iter()
+            .flat_map(definition::OnDemandFeature::columns);
         let used = used.copied().collect();
         Ok(Self { view, used })
     }
@@ -50,35 +58,96 @@ impl OnDemandView {
         PyBytes::new(py, &self.view.meaning)
     }
 
+    /// The features that are Python functions.
+    #[getter]
+    fn functions<'py>(&self, py: Python<'py>) -> Vec<FunctionTuple<'py>> {
+        let functions = self.view.features.iter().filter_map(|feature| {
+            let function = feature.function()?;
+            Some((
+                feature.name.clone(),
+                function.module.clone(),
+                function.name.clone(),
+                PyBytes::new(py, &function.source),
+                feature.kind.name(),
+                function.budget_us,
+            ))
+        });
+        functions.collect()
+    }
+
+    /// The arguments of a function for all rows, and their digests; absent where no row is called.
+    fn arguments<'py>(
+        &self,
+        py: Python<'py>,
+        feature: &str,
+        columns: &Bound<'_, PyAny>,
+        request_times_us: &Bound<'_, PyAny>,
+    ) -> PyResult<(Option<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
+        let batch = all_batches(columns)?;
+        let times = one_array(request_times_us)?;
+        let (arguments, any) = py.detach(|| {
+            let times = request_times(&times, batch.num_rows())?;
+            let inputs = InputColumns::read(&self.view, &batch, &self.used)?;
+            let place = self.view.feature(feature);
+            let function = place.and_then(|place| self.view.features[place].function());
+            let calls = place.and_then(|place| Calls::of(&self.view, place, &inputs, times.len()));
+            let (Some(function), Some(calls)) = (function, calls) else {
+                return Err(InputError::new_err(format!(
+                    "{feature:?} is no Python function of the view"
+                )));
+            };
+            let arguments = calls.arguments(&self.view, function, &inputs, &times);
+            Ok((arguments, calls.any()))
+        })?;
+        let text = any.then(|| PyBytes::new(py, arguments.text.as_bytes()));
+        Ok((text, PyBytes::new(py, arguments.digests.as_flattened())))
+    }
+
     /// The features of each row at its own request time.
+    #[pyo3(signature = (columns, request_times_us, results = None))]
     fn evaluate(
         &self,
         py: Python<'_>,
         columns: &Bound<'_, PyAny>,
         request_times_us: &Bound<'_, PyAny>,
+        results: Option<HashMap<String, Vec<u8>>>,
     ) -> PyResult<ArrowBatch> {
         let batch = all_batches(columns)?;
         let times = one_array(request_times_us)?;
+        let results = results.unwrap_or_default();
         py.detach(|| {
             let times = request_times(&times, batch.num_rows())?;
             let inputs = InputColumns::read(&self.view, &batch, &self.used)?;
-            self.columns(&inputs, &times).map_err(InputError::of_arrow)
+            self.columns(&inputs, &times, &results)
+                .map_err(InputError::of_arrow)
         })
         .map(ArrowBatch)
     }
 }
 
 impl OnDemandView {
-    fn columns(&self, inputs: &InputColumns, times: &[i64]) -> Result<RecordBatch, ArrowError> {
+    fn columns(
+        &self,
+        inputs: &InputColumns,
+        times: &[i64],
+        results: &HashMap<String, Vec<u8>>,
+    ) -> Result<RecordBatch, ArrowError> {
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
         for (place, feature) in self.view.features.iter().enumerate() {
             let mut values = ColumnBuilder::new(feature.kind, times.len());
             let mut statuses = UInt8Builder::with_capacity(times.len());
-            let answers = ondemand::eval_batch(&self.view, place, inputs, times);
-            for (value, status) in answers.into_iter().flatten() {
-                values.append(value);
-                statuses.append_value(status.code());
+            if let Some(outcomes) = self.outcomes(place, inputs, times.len(), results) {
+                for outcome in &outcomes {
+                    values.append(Cell::from(&outcome.value));
+                    statuses.append_value(outcome.status.code());
+                }
+            } else {
+                let answers = ondemand::eval_batch(&self.view, place, inputs, times);
+                for (value, status) in answers.into_iter().flatten() {
+                    values.append(value);
+                    statuses.append_value(status.code());
+                }
             }
             fields.push(Field::new(&feature.name, arrow_type(feature.kind), true));
             fields.push(Field::new(
@@ -90,6 +159,21 @@ impl OnDemandView {
             arrays.push(Arc::new(statuses.finish()));
         }
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+    }
+
+    /// What came of a Python function; absent for an expression.
+    fn outcomes(
+        &self,
+        place: usize,
+        inputs: &InputColumns,
+        rows: usize,
+        results: &HashMap<String, Vec<u8>>,
+    ) -> Option<Vec<Outcome>> {
+        let calls = Calls::of(&self.view, place, inputs, rows)?;
+        Some(match results.get(&self.view.features[place].name) {
+            Some(results) => calls.outcomes(results),
+            None => calls.not_computed("the function was not called"),
+        })
     }
 }
 

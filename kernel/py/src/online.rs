@@ -1,11 +1,11 @@
 //! The online server as Python hosts it. It runs on its own threads; no request waits for Python.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use skewless_serve::{ServeError, Server, Settings};
+use skewless_serve::{FunctionEnvironment, ServeError, Server, Settings};
 
 /// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
 type SpanTuple<'py> = (
@@ -17,6 +17,19 @@ type SpanTuple<'py> = (
     u64,
     i32,
     Option<Bound<'py, PyBytes>>,
+);
+
+/// Ticket, module, name, source hash, arguments, type, budget in microseconds, seconds left, rows as JSON.
+type CallTuple<'py> = (
+    u64,
+    String,
+    String,
+    Bound<'py, PyBytes>,
+    Vec<String>,
+    &'static str,
+    i64,
+    f64,
+    Bound<'py, PyBytes>,
 );
 
 /// Adds the class to the module.
@@ -44,6 +57,8 @@ impl OnlineServer {
         served_log = true,
         served_record_bytes = 900_000,
         store_timeout_ms = 250,
+        function_timeout_ms = 250,
+        function_queue = 256,
     ))]
     #[allow(clippy::too_many_arguments)] // one per setting, by keyword
     fn new(
@@ -56,6 +71,8 @@ impl OnlineServer {
         served_log: bool,
         served_record_bytes: usize,
         store_timeout_ms: u64,
+        function_timeout_ms: u64,
+        function_queue: usize,
     ) -> PyResult<Self> {
         let settings = Settings {
             listen,
@@ -66,6 +83,8 @@ impl OnlineServer {
             served_log,
             served_queue,
             served_record_bytes,
+            function_timeout: Duration::from_millis(function_timeout_ms),
+            function_queue,
             threads,
         };
         let server = Server::new(settings).map_err(to_python)?;
@@ -101,6 +120,37 @@ impl OnlineServer {
                 )
             })
             .collect()
+    }
+
+    fn open_functions(&self, interpreter: String, machine: String, lock: Vec<u8>) {
+        self.server.open_functions(FunctionEnvironment {
+            interpreter,
+            machine,
+            lock,
+        });
+    }
+
+    fn next_call<'py>(&self, py: Python<'py>, timeout_ms: u64) -> Option<CallTuple<'py>> {
+        let call = py.detach(|| self.server.next_call(Duration::from_millis(timeout_ms)))?;
+        let left = call.until.saturating_duration_since(Instant::now());
+        Some((
+            call.ticket,
+            call.module,
+            call.name,
+            PyBytes::new(py, &call.source),
+            call.arguments,
+            call.kind,
+            call.budget_us,
+            left.as_secs_f64(),
+            PyBytes::new(py, call.rows.as_bytes()),
+        ))
+    }
+
+    #[pyo3(signature = (ticket, results, failure = None))]
+    fn finish_call(&self, ticket: u64, results: Option<Vec<u8>>, failure: Option<String>) {
+        let outcome =
+            results.ok_or_else(|| failure.unwrap_or_else(|| "the function gave no results".to_owned()));
+        self.server.finish_call(ticket, outcome);
     }
 
     fn trace(&self, most: usize, share: f64) {

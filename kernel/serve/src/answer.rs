@@ -72,6 +72,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) revision: i64,
     /// Empty for a list of features.
     pub(crate) service_meaning: &'a [u8],
+    /// Where Python functions ran and what they were called with: these fields of a `ServedVector`, encoded.
+    pub(crate) functions: &'a [u8],
 }
 
 /// The names of a vector as they stand in every answer.
@@ -83,16 +85,21 @@ pub(crate) fn names<'a>(names: impl Iterator<Item = &'a str>) -> Bytes {
     out.freeze()
 }
 
-/// Writes an answer without its token. Columns come in the order of the names.
-pub(crate) fn body<'a>(head: &Head<'_>, columns: impl Iterator<Item = &'a [Cell<'a>]>) -> BytesMut {
+/// Writes an answer without its token. Columns come in the order of the names, each with why it lacks a value, if a
+/// Python function is the reason.
+pub(crate) fn body<'a>(
+    head: &Head<'_>,
+    columns: impl Iterator<Item = (&'a [Cell<'a>], &'a str)>,
+) -> BytesMut {
     let mut out = BytesMut::with_capacity(1 << 10);
     bytes(&mut out, 1, head.request_id);
     integer(&mut out, 2, head.request_time);
     out.put_slice(head.names);
     let mut scratch = Vec::with_capacity(256);
-    for cells in columns {
+    for (cells, failure) in columns {
         scratch.clear();
         column(&mut scratch, cells);
+        bytes(&mut scratch, 4, failure.as_bytes());
         bytes(&mut out, 4, &scratch);
     }
     if let Some(earliest) = head.earliest_answerable {
@@ -123,7 +130,8 @@ pub(crate) fn served(
         + bytes_length(2, answer_length)
         + integer_length(3, circumstances.served_at)
         + integer_length(4, circumstances.revision)
-        + bytes_length(5, circumstances.service_meaning.len());
+        + bytes_length(5, circumstances.service_meaning.len())
+        + circumstances.functions.len();
     let mut out = BytesMut::with_capacity(bytes_length(1, length));
     key(&mut out, 1, BYTES);
     encode_varint(length as u64, &mut out);
@@ -135,6 +143,7 @@ pub(crate) fn served(
     integer(&mut out, 3, circumstances.served_at);
     integer(&mut out, 4, circumstances.revision);
     bytes(&mut out, 5, circumstances.service_meaning);
+    out.put_slice(circumstances.functions);
     out.freeze()
 }
 
@@ -241,7 +250,7 @@ fn integer_length(field: u32, number: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::events::{ServedRecord, served_record::Record};
+    use crate::wire::events::{self, ServedRecord, served_record::Record};
     use crate::wire::online::{FeatureColumn, GetOnlineFeaturesResponse};
     use crate::wire::types;
     use crate::wire::types::value::Kind;
@@ -285,7 +294,7 @@ mod tests {
             names: &names,
             earliest_answerable: Some(77),
         };
-        let body = body(&head, [&cells[..], &cells[1..2]].into_iter());
+        let body = body(&head, [(&cells[..], ""), (&cells[1..2], "row 0: no")].into_iter());
         let expected = GetOnlineFeaturesResponse {
             request_id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
             request_time_us: -3,
@@ -295,6 +304,7 @@ mod tests {
                     values: kinds().into_iter().map(|kind| types::Value { kind }).collect(),
                     statuses: vec![1, 1, 1, 1, 1, 1, 1, 10],
                     event_times_us: vec![0, -5, 1 << 50, 127, 128, 1, i64::MAX, 0],
+                    failure: String::new(),
                 },
                 FeatureColumn {
                     values: vec![types::Value {
@@ -302,6 +312,7 @@ mod tests {
                     }],
                     statuses: vec![1],
                     event_times_us: vec![-5],
+                    failure: "row 0: no".into(),
                 },
             ],
             as_of_token: Bytes::copy_from_slice(token),
@@ -346,10 +357,19 @@ mod tests {
             GetOnlineFeaturesResponse::decode(finish(&body, &token)).unwrap(),
             without
         );
+        let environment = events::FunctionEnvironment {
+            interpreter: "cpython-3.11".into(),
+            ..Default::default()
+        };
+        let ran = events::ServedVector {
+            function_environment: Some(environment.clone()),
+            ..Default::default()
+        };
         let circumstances = Circumstances {
             served_at: 5,
             revision: 300,
             service_meaning: &[9; 32],
+            functions: &ran.encode_to_vec(),
         };
         // A request of nothing but `project = "p"`.
         let record = ServedRecord::decode(served(b"\x0a\x01p", &body, &token, &circumstances)).unwrap();
@@ -359,6 +379,7 @@ mod tests {
         assert_eq!(vector.response, Some(full));
         assert_eq!(vector.request.unwrap().project, "p");
         assert_eq!((vector.served_at_us, vector.revision), (5, 300));
+        assert_eq!(vector.function_environment, Some(environment));
         assert_eq!(vector.service_meaning_hash, Bytes::from_static(&[9; 32]));
     }
 }

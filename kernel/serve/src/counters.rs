@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use skewless_core::functions::Outcome;
 use skewless_core::status::Status;
 
 use crate::refusal::name_of;
@@ -22,7 +23,7 @@ const RPCS: [(Rpc, &str); 2] = [
     (Rpc::LogPrediction, "log_prediction"),
 ];
 /// Reasons are small integers; place 0 (never sent) counts answers.
-const REASONS: usize = 19;
+const REASONS: usize = 20;
 
 /// Upper ends of the classes of latency, in microseconds; a last class is without one.
 const LATENCIES: [u64; 14] = [
@@ -57,6 +58,14 @@ pub(crate) struct Counters {
     pub(crate) served_queued: AtomicU64,
     /// Requests refused because the served queue was full.
     pub(crate) served_refused: AtomicU64,
+    /// Calls of Python functions that were queued.
+    function_calls: AtomicU64,
+    /// Calls of Python functions that could not be queued.
+    functions_unasked: AtomicU64,
+    /// Rows that a Python function failed for.
+    functions_failed: AtomicU64,
+    /// Rows that a Python function was not computed for.
+    functions_not_computed: AtomicU64,
 }
 
 impl Counters {
@@ -75,6 +84,25 @@ impl Counters {
         let class = LATENCIES.partition_point(|&end| end < micros);
         latency.classes[class].fetch_add(1, Ordering::Relaxed);
         latency.sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts the calls of a Python function for a request, which were queued or not.
+    pub(crate) fn function_asked(&self, queued: bool) {
+        let count = if queued {
+            &self.function_calls
+        } else {
+            &self.functions_unasked
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the rows of a Python function that have no value because of it.
+    pub(crate) fn function_settled(&self, outcomes: &[Outcome]) {
+        let rows = |status| outcomes.iter().filter(|outcome| outcome.status == status).count() as u64;
+        self.functions_failed
+            .fetch_add(rows(Status::FunctionFailed), Ordering::Relaxed);
+        self.functions_not_computed
+            .fetch_add(rows(Status::NotComputed), Ordering::Relaxed);
     }
 
     /// Adds a tally of values by the integer of their status.
@@ -127,6 +155,10 @@ impl Counters {
             ("store.connections", &self.store_connections),
             ("served.queued", &self.served_queued),
             ("served.refused", &self.served_refused),
+            ("functions.calls", &self.function_calls),
+            ("functions.unasked", &self.functions_unasked),
+            ("functions.failed", &self.functions_failed),
+            ("functions.not_computed", &self.functions_not_computed),
         ] {
             all.push((name.to_owned(), count.load(Ordering::Relaxed)));
         }

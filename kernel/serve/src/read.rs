@@ -84,7 +84,7 @@ impl ReadPath {
             request: &request,
             traced,
         };
-        self.compose(&asked, &catalogue, &vector, &rows, &states)
+        self.compose(&asked, &catalogue, &vector, &rows, &states).await
     }
 
     /// The cells of these keys; absent if the store does not answer.
@@ -97,7 +97,7 @@ impl ReadPath {
         fetched
     }
 
-    fn compose(
+    async fn compose(
         &self,
         asked: &Asked<'_>,
         catalogue: &Catalogue,
@@ -114,16 +114,16 @@ impl ReadPath {
             .unwrap_or_else(|| knowledge.earliest.map_or(now, |earliest| now.max(earliest)));
         let mut cells = vec![Cell::without(Status::Unavailable); vector.slots * rows.count];
         let unreadable = states.read(request_time, &mut cells);
-        compute::on_demand(vector, rows, request_time, &mut cells)?;
+        let called = compute::on_demand(shared, vector, rows, request_time, &mut cells).await?;
 
         let columns = || {
-            vector
-                .outputs
-                .iter()
-                .map(|slot| &cells[slot * rows.count..(slot + 1) * rows.count])
+            vector.outputs.iter().map(|slot| {
+                let failure = called.failures.get(slot).map_or("", String::as_str);
+                (&cells[slot * rows.count..(slot + 1) * rows.count], failure)
+            })
         };
         let mut tally = [0_u32; Status::ALL.len() + 1];
-        for cell in columns().flatten() {
+        for cell in columns().flat_map(|(cells, _)| cells) {
             tally[usize::from(cell.status.code())] += 1;
         }
         let not_answerable = tally[usize::from(Status::NotAnswerable.code())] > 0;
@@ -150,6 +150,7 @@ impl ReadPath {
                 served_at: now,
                 revision: catalogue.revision,
                 service_meaning: vector.meaning.as_ref().map_or(&[], |meaning| meaning.as_slice()),
+                functions: &self.functions(called.arguments),
             };
             let record = answer::served(asked.raw, &body, &token, &circumstances);
             self.queue(Served { request_id, record })?;
@@ -164,6 +165,24 @@ impl ReadPath {
             shared.store_health.unreadable(fault);
         }
         Ok(answer::finish(&body, &token))
+    }
+
+    /// Where Python functions ran and what they were called with, as the served record has it.
+    fn functions(&self, arguments: Vec<events::FunctionArguments>) -> Vec<u8> {
+        if arguments.is_empty() {
+            return Vec::new();
+        }
+        let environment = self.shared.functions.environment();
+        let ran = events::ServedVector {
+            function_environment: environment.map(|found| events::FunctionEnvironment {
+                interpreter: found.interpreter,
+                machine: found.machine,
+                lock: found.lock.into(),
+            }),
+            function_arguments: arguments,
+            ..Default::default()
+        };
+        ran.encode_to_vec()
     }
 
     /// Takes note of a prediction.

@@ -20,6 +20,7 @@ use crate::catalogue::Catalogue;
 use crate::connection::{Connection, Load};
 use crate::counters::Counters;
 use crate::door::{Door, LIVE, SERVICE};
+use crate::functions::{FunctionCall, FunctionEnvironment, FunctionQueue};
 use crate::read::ReadPath;
 use crate::served::{Served, ServedQueue};
 use crate::settings::Settings;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) revision: watch::Sender<i64>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) served: ServedQueue,
+    pub(crate) functions: FunctionQueue,
     pub(crate) traces: Traces,
     pub(crate) store_health: Arc<StoreHealth>,
     /// What a server without a plan waits for.
@@ -123,6 +125,7 @@ impl Server {
             "max_message_bytes must be at least 1",
         )?;
         setting(settings.served_queue == 0, "served_queue must be at least 1")?;
+        setting(settings.function_queue == 0, "function_queue must be at least 1")?;
         setting(
             settings.store_timeout.is_zero(),
             "store_timeout must be more than 0",
@@ -143,6 +146,7 @@ impl Server {
             .prepare();
         let control = Builder::new_current_thread().build().map_err(system)?;
         let served = ServedQueue::new(settings.served_queue, SERVED_BYTES);
+        let functions = FunctionQueue::new(settings.function_queue);
         let made = Self {
             shared: Arc::new(Shared {
                 settings,
@@ -150,6 +154,7 @@ impl Server {
                 revision: watch::Sender::new(-1),
                 counters: Arc::default(),
                 served,
+                functions,
                 traces: Traces::default(),
                 store_health: Arc::default(),
                 waiting_for: ArcSwap::from_pointee("its plan".to_owned()),
@@ -243,6 +248,22 @@ impl Server {
         self.shared.served.drain(most, timeout)
     }
 
+    /// Takes calls of Python functions from now on, which the host makes there. Before, their values are
+    /// `NOT_COMPUTED`.
+    pub fn open_functions(&self, environment: FunctionEnvironment) {
+        self.shared.functions.open(environment);
+    }
+
+    /// The next call to be made, waiting up to `timeout` for it. Each is finished once.
+    pub fn next_call(&self, timeout: Duration) -> Option<FunctionCall> {
+        self.shared.functions.next(timeout)
+    }
+
+    /// Hands over the results of a call as JSON, or why there are none.
+    pub fn finish_call(&self, ticket: u64, results: Result<Vec<u8>, String>) {
+        self.shared.functions.finish(ticket, results);
+    }
+
     /// Traces requests from now on: those whose callers send a sampled `traceparent`, and a share (0 to 1) of those
     /// whose callers send none. At most `most` spans wait to be drained; what finds no room is dropped and counted.
     pub fn trace(&self, most: usize, share: f64) {
@@ -263,6 +284,7 @@ impl Server {
     pub fn counters(&self) -> Vec<(String, u64)> {
         let mut all = self.shared.counters.snapshot();
         all.push(("served.waiting".to_owned(), self.shared.served.len() as u64));
+        all.push(("functions.waiting".to_owned(), self.shared.functions.len() as u64));
         all.push(("spans.dropped".to_owned(), self.shared.traces.dropped()));
         all
     }
@@ -298,6 +320,7 @@ impl Server {
             let _ = thread.join();
         }
         self.shared.served.close();
+        self.shared.functions.close();
     }
 
     fn tell_health(&self, serving: bool) {

@@ -21,6 +21,10 @@ pub struct Settings {
     pub served_queue: usize,
     /// The largest served record, in bytes; a request whose record would be larger is refused as too large.
     pub served_record_bytes: usize,
+    /// How long a request waits for its Python functions; values that have not come are then `NOT_COMPUTED`.
+    pub function_timeout: Duration,
+    /// Calls of Python functions that may wait for the host; values of further ones are `NOT_COMPUTED`.
+    pub function_queue: usize,
     /// Runtimes, each with a thread and a connection to the store of its own.
     pub threads: usize,
 }

@@ -295,7 +295,7 @@ impl<F: Fn(&FeatureRef) -> Result<Wanted, String>> Builder<F> {
             }
         }
         let mut arguments = vec![Argument::Unused; view.row.len()];
-        for &place in view.features[feature].expr.columns() {
+        for &place in view.features[feature].columns() {
             arguments[place] = match place.checked_sub(view.request.len()) {
                 None => {
                     let field = &view.request[place];

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from services.offline.domain.rows import Column
 from skewless.types import Status
 
-NOT_ANSWERED: Final = (Status.NOT_ANSWERABLE, Status.REBUILDING, Status.UNAVAILABLE)
+NOT_ANSWERED: Final = (Status.NOT_ANSWERABLE, Status.REBUILDING, Status.UNAVAILABLE, Status.NOT_COMPUTED)
 """Served without a value because the server could not know it then: nothing to compare."""
 
 

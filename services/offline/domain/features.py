@@ -30,6 +30,19 @@ def needed_views(catalog: Catalog, pins: Iterable[Pin]) -> list[View]:
     return list(ordered.values())
 
 
+def needed_functions(views: Iterable[View], pins: Iterable[Pin]) -> dict[bytes, set[str]]:
+    """By the meaning of each on-demand view, its features that are Python functions and that the pins are made of."""
+    on_demand = {view.meaning_hash: view for view in views if isinstance(view, OnDemandView)}
+    found: dict[bytes, set[str]] = {meaning: set() for meaning in on_demand}
+    read = [*pins, *(item.pin for view in on_demand.values() for item in view.inputs)]
+    for pin in read:
+        view = on_demand.get(pin.meaning)
+        feature = view.by_name.get(pin.feature) if view else None
+        if feature is not None and feature.function is not None:
+            found[pin.meaning].add(pin.feature)
+    return found
+
+
 def type_of(catalog: Catalog, pin: Pin) -> ValueType:
     """The type of a pinned feature. Raises UnknownFeatureError."""
     view = catalog.view_by_hash(pin.meaning)

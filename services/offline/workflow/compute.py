@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.offline.domain.features import check_columns, event_columns, needed_views
+from services.offline.domain.features import check_columns, event_columns, needed_functions, needed_views
 from services.offline.domain.rows import Column, LogKnowledge, Rows, RunKnowledge
 from services.offline.ports import EventLogs, Runs
 from skewless import kernel
 from skewless.definitions.catalog import Catalog, is_stream_view
-from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowView
+from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, WindowView
+from skewless.functions.environment import Runner
 from skewless.lake import COLUMN_PREFIX
 
 Knowledge = Mapping[bytes, LogKnowledge | RunKnowledge]
@@ -22,22 +25,44 @@ Knowledge = Mapping[bytes, LogKnowledge | RunKnowledge]
 FRAME_COLUMNS = ("entity_id", "event_time_us", "partition", "offset")
 """The columns of an event log that the kernel's frames read, before the decoded ones."""
 
+_PIECE: Final = 1_000
+"""Rows that a Python function is called for at once."""
+_TRIES: Final = 3
+"""How often a row over the budget of its function is called: a pause of the machine must not decide a frame."""
+
 
 @dataclass(frozen=True)
 class Computer:
-    """Computes features from the logs and tables, by the kernel."""
+    """Computes features from the logs and tables, by the kernel.
+
+    functions: runs the Python functions among them.
+    """
 
     events: EventLogs
     runs: Runs
+    functions: Runner
 
-    def compute(self, catalog: Catalog, pins: Sequence[Pin], rows: Rows, knowledge: Knowledge) -> dict[Pin, Column]:
-        """A column per feature. Raises where an entity key or request field is absent or a view unknown."""
+    def compute(
+        self,
+        catalog: Catalog,
+        pins: Sequence[Pin],
+        rows: Rows,
+        knowledge: Knowledge,
+        functions: Runner | None = None,
+    ) -> dict[Pin, Column]:
+        """A column per feature. Raises where an entity key or request field is absent or a view unknown, and where a
+        Python function is not run here. functions: runs them instead of the service's own."""
         views = needed_views(catalog, pins)
         check_columns(views, rows.columns)
+        called = needed_functions(views, pins)
         answers: dict[bytes, pa.RecordBatch] = {}
         for view in views:
-            known = knowledge.get(view.meaning_hash)
-            answers[view.meaning_hash] = self._view(catalog, view, rows, known, answers)
+            if isinstance(view, OnDemandView):
+                names = called[view.meaning_hash]
+                answers[view.meaning_hash] = _on_demand(view, rows, answers, names, functions or self.functions)
+            else:
+                known = knowledge.get(view.meaning_hash)
+                answers[view.meaning_hash] = self._stored(catalog, view, rows, known)
         return {pin: column_of(answers[pin.meaning], pin.feature) for pin in pins}
 
     def not_yet_logged(self, catalog: Catalog, knowledge: Knowledge, count: int) -> pa.Array:
@@ -51,16 +76,9 @@ class Computer:
             waiting = pc.or_(waiting, known.beyond(logged))
         return waiting
 
-    def _view(
-        self,
-        catalog: Catalog,
-        view: View,
-        rows: Rows,
-        known: LogKnowledge | RunKnowledge | None,
-        answers: Mapping[bytes, pa.RecordBatch],
+    def _stored(
+        self, catalog: Catalog, view: StreamView, rows: Rows, known: LogKnowledge | RunKnowledge | None
     ) -> pa.RecordBatch:
-        if isinstance(view, OnDemandView):
-            return _on_demand(view, rows, answers)
         if isinstance(view, LatestView) and not view.streamed:
             runs = known if isinstance(known, RunKnowledge) else RunKnowledge.everything(rows.count)
             return self._runs(view, rows, runs)
@@ -108,14 +126,42 @@ class Computer:
         return pa.record_batch(kernel.LatestView(view.meaning_json).frame(table.to_reader(), asked))
 
 
-def _on_demand(view: OnDemandView, rows: Rows, answers: Mapping[bytes, pa.RecordBatch]) -> pa.RecordBatch:
+def _on_demand(
+    view: OnDemandView,
+    rows: Rows,
+    answers: Mapping[bytes, pa.RecordBatch],
+    called: Collection[str],
+    functions: Runner,
+) -> pa.RecordBatch:
+    """called: the features that are Python functions and are needed; others of them are NOT_COMPUTED."""
+    compiled = kernel.OnDemandView(view.meaning_json)
+    batch, times = inputs_of(view, rows, answers), rows.request_times_us
+    if not called:
+        return pa.record_batch(compiled.evaluate(batch, times))
+
+    def piece(start: int) -> pa.RecordBatch:
+        own, own_times = batch.slice(start, _PIECE), times.slice(start, _PIECE)
+        results: dict[str, bytes] = {}
+        for name in sorted(called):
+            function = view.by_name[name].function
+            arguments, _ = compiled.arguments(name, own, own_times)
+            if function is not None and arguments is not None:
+                results[name] = functions.run(function, arguments, tries=_TRIES)
+        return pa.record_batch(compiled.evaluate(own, own_times, results))
+
+    with ThreadPoolExecutor(functions.size) as threads:
+        pieces = list(threads.map(piece, range(0, max(rows.count, 1), _PIECE)))
+    return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0] if rows.count else pieces[0]
+
+
+def inputs_of(view: OnDemandView, rows: Rows, answers: Mapping[bytes, pa.RecordBatch]) -> pa.RecordBatch:
+    """The columns that an on-demand view reads, out of what was computed for the views that it reads."""
     columns: dict[str, pa.Array] = {field.name: rows.columns[field.name] for field in view.request}
     for item in view.inputs:
         column = column_of(answers[item.pin.meaning], item.pin.feature)
         columns[item.name] = column.values
         columns[f"{item.name}__status"] = column.statuses
-    compiled = kernel.OnDemandView(view.meaning_json)
-    return pa.record_batch(compiled.evaluate(pa.record_batch(columns), rows.request_times_us))
+    return pa.record_batch(columns)
 
 
 def column_of(answer: pa.RecordBatch, feature: str) -> Column:

@@ -68,6 +68,7 @@ def online(answer: online_pb.GetOnlineFeaturesResponse) -> results.OnlineFeature
         },
         token=answer.as_of_token,
         earliest_answerable_us=answer.earliest_answerable_us or None,
+        failures={name: column.failure for name, column in columns.items() if column.failure},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from skewless.definitions.resource import Definition
@@ -60,6 +60,8 @@ class OnlineFeatures:
     """What the answer knew; empty if it is only in the served log."""
     earliest_answerable_us: int | None
     """Set when a status is NOT_ANSWERABLE: from when on every state could answer."""
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """By ``view:feature``, why a Python function gave no value, of the first row where it did not."""
 
     @property
     def request_time(self) -> dt.datetime:

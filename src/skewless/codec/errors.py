@@ -52,6 +52,7 @@ CODES: Final[dict[Reason, int]] = {
     Reason.TIMED_OUT: code_pb2.DEADLINE_EXCEEDED,
     Reason.INTERNAL: code_pb2.INTERNAL,
     Reason.BUSY: code_pb2.FAILED_PRECONDITION,
+    Reason.FUNCTION_NOT_SERVED: code_pb2.FAILED_PRECONDITION,
 }
 """The gRPC code of each reason."""
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from skewless.definitions.resource import Definition, Kind, Version
+from skewless.functions.environment import FunctionRef
 from skewless.types import ValueType
 
 
@@ -131,12 +132,13 @@ class LatestFeature:
 
 @dataclass(frozen=True, slots=True)
 class OnDemandFeature:
-    """An expression over inputs and request fields."""
+    """A function of inputs and request fields: an expression, or a Python function."""
 
     name: str
     type: ValueType
     expr: Any = field(repr=False, hash=False)
-    """The expression as JSON."""
+    """The expression as JSON; None: it is a Python function."""
+    function: FunctionRef | None = None
 
 
 Feature: TypeAlias = WindowFeature | LatestFeature | OnDemandFeature
@@ -252,7 +254,7 @@ class LatestView(_StoredView):
 
 @dataclass(frozen=True)
 class OnDemandView(_Resource):
-    """Expressions over request fields and features."""
+    """Functions of request fields and features."""
 
     request: tuple[Column, ...]
     inputs: tuple[Input, ...]

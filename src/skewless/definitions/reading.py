@@ -31,6 +31,7 @@ from skewless.definitions.meanings import (
 )
 from skewless.definitions.resource import FORMAT, Definition, Kind, Version, canonical
 from skewless.errors import InvalidDefinitionError, Violation
+from skewless.functions.environment import FunctionRef
 from skewless.types import ValueType
 
 T = TypeVar("T")
@@ -265,12 +266,24 @@ def _on_demand_view(definition: Definition, node: Node) -> OnDemandView:
         inputs=node.at("inputs").all(
             lambda item: Input(item.at("name").text(), _pin(item), item.at("type").value_type())
         ),
-        features=node.at("features").all(
-            lambda feature: OnDemandFeature(
-                feature.at("name").text(), feature.at("type").value_type(), feature.at("expr").value
-            )
-        ),
+        features=node.at("features").all(_on_demand_feature),
     )
+
+
+def _on_demand_feature(node: Node) -> OnDemandFeature:
+    name, kind = node.at("name").text(), node.at("type").value_type()
+    if "function" not in node.value:
+        return OnDemandFeature(name, kind, node.at("expr").value)
+    function = node.at("function")
+    found = FunctionRef(
+        module=function.at("module").text(),
+        name=function.at("name").text(),
+        source=function.at("source").hash(),
+        arguments=function.at("arguments").all(Node.text),
+        type=kind.value,
+        budget_us=function.at("budget_us").integer(),
+    )
+    return OnDemandFeature(name, kind, None, found)
 
 
 def _feature_service(definition: Definition, node: Node) -> FeatureService:

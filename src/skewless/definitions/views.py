@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 from skewless.definitions.aggregates import Aggregate
 from skewless.definitions.building import Build, Built, pairs
 from skewless.definitions.durations import Duration
+from skewless.definitions.functions import PythonFunction
 from skewless.definitions.objects import BatchSource, Entity, RequestSource, Resource, StreamSource
 from skewless.definitions.resource import NAME, Kind, split_feature_ref
 from skewless.types import ValueType, describe
@@ -158,15 +159,16 @@ class BatchFeatureView(LatestFeatureView):
 
 @dataclass(eq=False, kw_only=True)
 class OnDemandFeatureView(View):
-    """Expressions over request fields and features, computed when they are asked for.
+    """Functions of request fields and features, computed when they are asked for.
 
-    features: names and SQL texts over the names of inputs and request fields; see docs/expressions.md.
+    features: by name, SQL texts over the names of inputs and request fields (docs/expressions.md), or a
+        `PythonFunction` for what expressions cannot say.
     inputs: features of other views; a mapping names them, else they keep their own names.
     request: the fields that a request brings.
     """
 
     kind: ClassVar[Kind] = Kind.ON_DEMAND_VIEW
-    features: Mapping[str, str]
+    features: Mapping[str, str | PythonFunction]
     inputs: Mapping[str, Pinned] | Sequence[Pinned] = ()
     request: RequestSource = field(default_factory=lambda: RequestSource({}))
 
@@ -178,10 +180,14 @@ class OnDemandFeatureView(View):
             inputs.append({"name": name or pin["feature"], **pin, "type": kind})
         columns = {**self.request.fields, **{item["name"]: item["type"] for item in inputs}}
         features = []
-        for place, (name, text) in enumerate(self.features.items()):
-            with build.at(f"features[{place}]"), build.at("expr"):
-                expr = build.expression(text)
-                features.append({"name": name, "type": build.expression_type(expr, columns), "expr": expr})
+        for place, (name, computed) in enumerate(self.features.items()):
+            with build.at(f"features[{place}]"):
+                if isinstance(computed, PythonFunction):
+                    features.append({"name": name, **computed.feature(build, columns)})
+                    continue
+                with build.at("expr"):
+                    expr = build.expression(computed)
+                    features.append({"name": name, "type": build.expression_type(expr, columns), "expr": expr})
         return {
             "request": [{"name": name, "type": str(kind)} for name, kind in self.request.fields.items()],
             "inputs": inputs,

@@ -15,11 +15,12 @@ once, and secrets are not shown. ``docs/operations/settings.md`` lists all setti
 
 from skewless.settings.declaring import OneOf, Range, Secret, at_least, bare_type, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
-from skewless.settings.service import BrokerSettings, ServiceSettings, store_url_fault
+from skewless.settings.service import BrokerSettings, FunctionSettings, ServiceSettings, store_url_fault
 
 __all__ = [
     "SETTINGS_FILE",
     "BrokerSettings",
+    "FunctionSettings",
     "OneOf",
     "Range",
     "Secret",

@@ -97,3 +97,20 @@ class BrokerSettings(ServiceSettings):
             )
         if self.broker_ca_file is not None and not protocol.endswith("SSL"):
             yield f"SKEWLESS_BROKER_PROTOCOL: must be SSL or SASL_SSL, since certificates are given; got {protocol!r}"
+
+
+def _modules_fault(names: tuple[str, ...]) -> str | None:
+    wrong = [name for name in names if not all(part.isidentifier() for part in name.split("."))]
+    return f"must be dotted names of modules; {wrong[0]!r} is none" if wrong else None
+
+
+@dataclass(frozen=True)
+class FunctionSettings(BrokerSettings):
+    """What a service that runs Python functions is told besides."""
+
+    function_modules: tuple[str, ...] = setting(
+        (),
+        "modules whose functions definitions may name, with commas; the same for online and offline; empty: none",
+        check=_modules_fault,
+    )
+    function_workers: int = setting(2, "processes that run Python functions", check=between(1, 64))

@@ -127,6 +127,34 @@ SPANS_DROPPED: Final = Metric(
     "skewless_online_dropped_spans", "counter", "Spans that found no room before they were exported", (), _ONLINE
 )
 
+FUNCTION_CALLS: Final = Metric(
+    "skewless_online_function_calls",
+    "counter",
+    "Calls of Python functions for all rows of a request: queued, or refused because none are run or too many wait",
+    ("outcome",),
+    _ONLINE,
+)
+FUNCTIONS_FAILED: Final = Metric(
+    "skewless_online_function_failed_rows", "counter", "Rows for which a Python function raised", (), _ONLINE
+)
+FUNCTIONS_NOT_COMPUTED: Final = Metric(
+    "skewless_online_function_not_computed_rows",
+    "counter",
+    "Rows for which a Python function gave no answer in time or was not called",
+    (),
+    _ONLINE,
+)
+FUNCTIONS_WAITING: Final = Metric(
+    "skewless_online_function_calls_waiting", "gauge", "Calls of Python functions that wait for a process", (), _ONLINE
+)
+FUNCTION_PROCESSES: Final = Metric(
+    "skewless_function_processes",
+    "counter",
+    "Processes for Python functions: started, stuck (ended over a budget), lost (ended by themselves)",
+    ("event",),
+    ("online", "offline"),
+)
+
 MATERIALIZE: Final = Metric(
     "skewless_materialize_runs", "counter", "Runs of batch views, by outcome (ok, failed)", (*_RUN, "outcome"), _OFFLINE
 )
@@ -191,6 +219,11 @@ UNPROFILED: Final = Metric(
 )
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+
+def function_processes(counts: Mapping[str, int]) -> Family:
+    """The counts of a pool of processes that run functions."""
+    return FUNCTION_PROCESSES.of(((event,), counts.get(event, 0)) for event in ("started", "stuck", "lost"))
 
 
 def pipelines(runs: Mapping[str, tuple[int, int]]) -> Iterable[Family]:

@@ -14,6 +14,7 @@ from services.offline.store.runs import DeltaRuns
 from services.offline.workflow.compute import Computer
 from services.offline.workflow.replay import Outcome, Replayer, Report
 from skewless.definitions.catalog import Catalog
+from skewless.functions.pool import FunctionPool
 from skewless.kernel import write_token
 from skewless.lake import Lake
 from skewless.served import ServedColumn, ServedVector
@@ -69,7 +70,7 @@ class Logged:
 def replayed(answers: dict[str, Sequence[Answered]], root: Path) -> tuple[dict[str, Outcome], Report]:
     """The outcomes, and the account at the end."""
     log, lake = Logged(answers), Lake(str(root))
-    computer = Computer(DeltaEvents(lake), DeltaRuns(lake))
+    computer = Computer(DeltaEvents(lake), DeltaRuns(lake), FunctionPool((), 1))
     outcomes: dict[str, Outcome] = {}
     last = Report()
     for last in Replayer(log, log, computer).replay("shop", [], None, None):  # type: ignore[arg-type]

@@ -50,3 +50,9 @@ pub const FIELD_NUMBER: u32 = (1 << 29) - 1;
 pub const ENUM_NAMES: usize = 1000;
 /// Groups within groups in a protobuf record.
 pub const GROUP_DEPTH: usize = 64;
+/// Characters of the dotted name of a Python module.
+pub const MODULE_NAME_LENGTH: usize = 200;
+/// The least and greatest time budget of one call of a Python function, in microseconds.
+pub const FUNCTION_BUDGET: (i64, i64) = (100, 1_000_000);
+/// The longest text that a Python function may give, in bytes of UTF-8.
+pub const LONGEST_RESULT: usize = 64 * 1024;

@@ -7,6 +7,7 @@ mod aggregation;
 pub mod canonical;
 mod edges;
 mod entity;
+mod function;
 mod latest;
 pub mod limits;
 mod on_demand;
@@ -25,8 +26,9 @@ use serde_json::Value as Json;
 
 pub use aggregation::{Aggregation, Algebra, Empty, Keeps, LAWS, Law, Limit};
 pub use entity::{Entity, EntityKey};
+pub use function::{Argument, Function};
 pub use latest::{LatestFeature, LatestView};
-pub use on_demand::{FeatureRef, Input, OnDemandFeature, OnDemandView};
+pub use on_demand::{Compute, FeatureRef, Input, OnDemandFeature, OnDemandView};
 pub use payload::{Payload, Protobuf, ProtobufField, ProtobufType};
 pub use service::FeatureService;
 pub use source::{BatchSource, Source, StreamSource};

@@ -1,7 +1,8 @@
-//! On-demand views: expressions over request fields, the request time and stored features.
+//! On-demand views: expressions and Python functions over request fields, the request time and stored features.
 
 use serde_json::Value as Json;
 
+use super::function::Function;
 use super::limits;
 use super::read::{Reader, refuse_duplicates};
 use crate::expr::Expr;
@@ -60,7 +61,34 @@ pub struct OnDemandFeature {
     /// The type of the value.
     pub kind: Type,
     /// What it is.
-    pub expr: Expr,
+    pub compute: Compute,
+}
+
+impl OnDemandFeature {
+    /// The places, in [`OnDemandView::row`], of what it is computed from; ascending.
+    pub fn columns(&self) -> &[usize] {
+        match &self.compute {
+            Compute::Expr(expr) => expr.columns(),
+            Compute::Function(function) => &function.columns,
+        }
+    }
+
+    /// The Python function that it is, if it is one.
+    pub fn function(&self) -> Option<&Function> {
+        match &self.compute {
+            Compute::Expr(_) => None,
+            Compute::Function(function) => Some(function),
+        }
+    }
+}
+
+/// How the value of an on-demand feature comes about.
+#[derive(Debug)]
+pub enum Compute {
+    /// The kernel evaluates it.
+    Expr(Expr),
+    /// The host runs it; the kernel says with what, and what its answers mean.
+    Function(Function),
 }
 
 const KEYS: [&str; 8] = [
@@ -193,6 +221,9 @@ fn read_features(at: &Reader<'_>, row: &Schema) -> Option<Vec<OnDemandFeature>> 
 }
 
 fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
+    if at.json.get("function").is_some() {
+        return read_function(at, row);
+    }
     at.keys(&["name", "type", "expr"])?;
     let name = at.key("name").name();
     let kind = at.key("type").kind();
@@ -216,6 +247,18 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
     Some(OnDemandFeature {
         name: name?,
         kind,
-        expr,
+        compute: Compute::Expr(expr),
+    })
+}
+
+fn read_function(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
+    at.keys(&["name", "type", "function"])?;
+    let name = at.key("name").name();
+    let kind = at.key("type").kind();
+    let function = Function::read(&at.key("function"), row);
+    Some(OnDemandFeature {
+        name: name?,
+        kind: kind?,
+        compute: Compute::Function(function?),
     })
 }

@@ -1,7 +1,7 @@
 """The compiled half of `skewless_kernel`. Times are microseconds, instants since 1970 in UTC."""
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, Self, final, type_check_only
 
 from typing_extensions import disjoint_base
@@ -461,7 +461,7 @@ class LatestView:
 
 @final
 class OnDemandView:
-    """A compiled on-demand view: expressions over request fields, stored features and the request time."""
+    """A compiled on-demand view: features computed from request fields, stored features and the request time."""
 
     def __new__(cls, meaning_json: bytes) -> Self:
         """Raises DefinitionError for a faulty meaning or one of another kind."""
@@ -470,10 +470,33 @@ class OnDemandView:
     def meaning_hash(self) -> bytes:
         """SHA-256 of the meaning document, 32 bytes."""
 
+    @property
+    def functions(self) -> list[tuple[str, str, str, bytes, str, int]]:
+        """The features that are Python functions: feature, module, name, SHA-256 of the module's source, type, budget
+        of a call in microseconds."""
+
+    def arguments(
+        self,
+        feature: str,
+        columns: ArrowArrayExportable | ArrowStreamExportable,
+        request_times_us: ArrowArrayExportable,
+    ) -> tuple[bytes | None, bytes]:
+        """What a Python function is called with, as JSON: a list of arguments per row, null for a row that is not
+        called; None if none is. And 16 bytes per row that tell its arguments from others.
+
+        ``columns`` and ``request_times_us`` as in `evaluate`. Raises InputError, also for what is no function.
+        """
+
     def evaluate(
-        self, columns: ArrowArrayExportable | ArrowStreamExportable, request_times_us: ArrowArrayExportable
+        self,
+        columns: ArrowArrayExportable | ArrowStreamExportable,
+        request_times_us: ArrowArrayExportable,
+        results: Mapping[str, bytes] | None = None,
     ) -> ArrowBatch:
         """The features of each row at its own request time.
+
+        ``results`` holds, per Python function by its feature, what calling it with its `arguments` gave: a JSON list
+        with ``[value]``, ``[null, status, text]`` or null per row. One without results is NOT_COMPUTED.
 
         ``columns`` holds request fields and inputs by their names, and ``<input>__status`` (uint8) per input; what no
         feature reads may be absent. ``request_times_us`` is an array of int64 microseconds or timestamp[us] with a
@@ -500,6 +523,8 @@ class OnlineServer:
         served_log: bool = True,
         served_record_bytes: int = 900_000,
         store_timeout_ms: int = 250,
+        function_timeout_ms: int = 250,
+        function_queue: int = 256,
     ) -> Self:
         """Does nothing yet.
 
@@ -542,6 +567,17 @@ class OnlineServer:
 
     def set_serving(self, serving: bool) -> None:
         """Says whether callers should come. Health is SERVING when they should and there is a plan."""
+
+    def open_functions(self, interpreter: str, machine: str, lock: bytes) -> None:
+        """Takes calls of Python functions from now on, which are made in this environment."""
+
+    def next_call(self, timeout_ms: int) -> tuple[int, str, str, bytes, list[str], str, int, float, bytes] | None:
+        """The next call of a Python function to be made, waited for up to that long: a ticket, module, name, SHA-256 of
+        the module's source, parameters, type, budget in microseconds, seconds that the request still waits, and the
+        rows as JSON (see `OnDemandView.arguments`). None if none came."""
+
+    def finish_call(self, ticket: int, results: bytes | None, failure: str | None = None) -> None:
+        """Hands over the results of a call as JSON (see `OnDemandView.evaluate`), or why there are none."""
 
     def trace(self, most: int, share: float) -> None:
         """Traces requests from now on: those with a sampled ``traceparent``, and a share (0 to 1) of the others.
