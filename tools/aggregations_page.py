@@ -39,10 +39,13 @@ rate divides by the declared width, and is refused where there is none (`NO_DECL
 KINDS: Final = {
     "sliding": "W1",
     "tumbling": "W9",
+    "previous": "W12",
+    "lag": "W13",
     "lifetime": "W10",
     "exact": "W11",
 }
 """The kinds of windows, each with its clause."""
+KIND_WORDS: Final = {"tumbling": "open tumbling", "previous": "last full tumbling", "lag": "lagged"}
 WITHOUT_WIDTH: Final = {"lifetime"}
 """The kinds that have no declared width."""
 
@@ -53,9 +56,9 @@ def page() -> str:
     counted = case_counts()
     parts = [_HEAD, _table(_LAW_COLUMNS, (_law_row(law) for law in laws)), _CASES]
     for kind, clause in KINDS.items():
-        header = [f"Over {kind} windows ({clause})", *(name or "no column" for name in INPUTS)]
+        header = [f"Over {KIND_WORDS.get(kind, kind)} windows ({clause})", *(name or "no column" for name in INPUTS)]
         parts.append(_table(header, ([f"`{law.name}`", *_counts(law, kind, counted)] for law in laws)))
-    parts.append("Calendar and lagged windows and the last full bucket are refused for now (F1).\n")
+    parts.append("Calendar windows are refused for now (F1).\n")
     return "\n".join(parts)
 
 

@@ -20,6 +20,8 @@ BY_LAW = pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 WINDOWS: dict[str, dict[str, Any]] = {
     "sliding": {},
     "tumbling": {"window": {"kind": "tumbling", "previous": False}},
+    "previous": {"window": {"kind": "tumbling", "previous": True}},
+    "lag": {"window": {"kind": "lag", "lag_us": 7_200_000_000}},
     "lifetime": {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}},
     "exact": {"hop_us": 0, "window": {"kind": "exact", "bound": 7}},
 }

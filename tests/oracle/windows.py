@@ -16,10 +16,11 @@ Filter = Callable[[Row], Value]
 
 @dataclass(frozen=True)
 class Shape:
-    """The kind of a window; `bound` of an exact one."""
+    """The kind of a window; `bound` of an exact one, `lag` of a lagged one in microseconds."""
 
     kind: str = "sliding"
     bound: int = 0
+    lag: int = 0
 
 
 SLIDING = Shape()
@@ -99,5 +100,11 @@ def edges(feature: WindowFeature, request_time: int, origin: int) -> tuple[int |
         return floor_to_hop(request_time, width, origin), request_time
     if feature.shape.kind == "lifetime":  # W10
         return None, request_time
+    if feature.shape.kind == "previous":  # W12
+        open_bucket = floor_to_hop(request_time, width, origin)
+        return open_bucket - width, open_bucket
+    if feature.shape.kind == "lag":  # W13
+        ended = request_time - feature.shape.lag
+        return floor_to_hop(ended - width, feature.hop, origin), floor_to_hop(ended, feature.hop, origin)
     assert feature.shape.kind == "exact"  # W11
     return request_time - width, request_time

@@ -398,7 +398,8 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[st
 
 
 def _edges(width: str, hop: str | None = None, window: str | None = None) -> tuple[int, int | None, Shape]:
-    """Width, hop and kind of a window: `tumbling 1h`, `lifetime`, `exact 10min bound 5`; without a kind it slides."""
+    """Width, hop and kind of a window: `tumbling 1h`, `previous 1h`, `lifetime`, `exact 10min bound 5`, `lag 1d by 7d`;
+    without a kind it slides."""
     given = None if hop is None else duration(hop)
     if window is None:
         return duration(width), given or default_hop(duration(width)), SLIDING
@@ -409,7 +410,12 @@ def _edges(width: str, hop: str | None = None, window: str | None = None) -> tup
     if kind == "exact":
         assert words[1] == "bound"
         return wide, 0, Shape(kind, bound=int(words[2]))
-    assert kind == "tumbling", f"{kind!r} is no kind of window"
+    if kind == "lag":
+        assert words[1] == "by"
+        lag = duration(words[2])
+        fitting = [step for step in HOPS if wide % step == 0 and lag % step == 0 and 48 * step <= wide]
+        return wide, given or max(fitting), Shape(kind, lag=lag)
+    assert kind in {"tumbling", "previous"}, f"{kind!r} is no kind of window"
     return wide, given or max(step for step in HOPS if wide % step == 0), Shape(kind)
 
 

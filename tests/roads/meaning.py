@@ -159,8 +159,13 @@ def _edges(feature: WindowFeature) -> dict[str, Any]:
         return {"window_us": feature.width, "hop_us": feature.hop}
     if shape.kind == "lifetime":
         return {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}}
-    own: dict[str, Any] = {"bound": shape.bound} if shape.kind == "exact" else {"previous": False}
-    return {"window_us": feature.width, "hop_us": feature.hop, "window": {"kind": shape.kind, **own}}
+    own: dict[str, Any] = {
+        "tumbling": {"kind": "tumbling", "previous": False},
+        "previous": {"kind": "tumbling", "previous": True},
+        "exact": {"kind": "exact", "bound": shape.bound},
+        "lag": {"kind": "lag", "lag_us": shape.lag},
+    }
+    return {"window_us": feature.width, "hop_us": feature.hop, "window": own[shape.kind]}
 
 
 def _bound(agg: str, bound: int | None) -> int | None:

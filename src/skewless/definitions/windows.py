@@ -49,20 +49,41 @@ class Sliding(Window):
 
 @dataclass(frozen=True)
 class Tumbling(Window):
-    """A bucket of the calendar-like grid of its width."""
+    """A bucket of the grid of its width: the one that is open, or the last full one."""
 
     width: Duration
+    previous: bool
 
     def members(self, build: Build, hop: Duration | None) -> dict[str, Any]:
         window = build.length(self.width)
         return {
             "window_us": window,
             "hop_us": _hop(build, window, hop, least_hops=1),
-            "window": {"kind": "tumbling", "previous": False},
+            "window": {"kind": "tumbling", "previous": self.previous},
         }
 
     def suffix(self) -> str:
-        return f"tumbling_{_length(self.width)}"
+        return f"{'previous' if self.previous else 'tumbling'}_{_length(self.width)}"
+
+
+@dataclass(frozen=True)
+class Lag(Window):
+    """A length of time that ended some time before the request."""
+
+    width: Duration
+    by: Duration
+
+    def members(self, build: Build, hop: Duration | None) -> dict[str, Any]:
+        window = build.length(self.width)
+        lag = build.length(self.by)
+        return {
+            "window_us": window,
+            "hop_us": _hop(build, window, hop, lag=lag),
+            "window": {"kind": "lag", "lag_us": lag},
+        }
+
+    def suffix(self) -> str:
+        return f"{_length(self.width)}_lag_{_length(self.by)}"
 
 
 @dataclass(frozen=True)
@@ -96,9 +117,18 @@ class Exact(Window):
         return f"exact_{_length(self.width)}"
 
 
-def tumbling(width: Duration) -> Window:
-    """The bucket that is open at the request time: buckets of ``width`` follow one another from the view's origin."""
-    return Tumbling(width)
+def tumbling(width: Duration, *, previous: bool = False) -> Window:
+    """The bucket that is open at the request time: buckets of ``width`` follow one another from the view's origin.
+
+    previous: the last full bucket instead, which changes only when a new one opens.
+    """
+    return Tumbling(width, previous)
+
+
+def lag(width: Duration, *, by: Duration) -> Window:
+    """A window that slides ``by`` behind the request, both edges on the hop: ``lag("7d", by="7d")`` is the week before
+    the last seven days."""
+    return Lag(width, by)
 
 
 def lifetime() -> Window:
@@ -124,17 +154,17 @@ def window_of(item: object) -> Window:
     return item if isinstance(item, Window) else Sliding(item)
 
 
-def _hop(build: Build, window: int, hop: Duration | None, *, least_hops: int = 48) -> int:
+def _hop(build: Build, window: int, hop: Duration | None, *, lag: int = 0, least_hops: int = 48) -> int:
     if hop is not None:
         return build.length(hop)
     if window <= 0:
         return STAND_IN_US  # that there is no such window is fault enough
-    found = kernel.default_hop(window, least_hops=least_hops)
+    found = kernel.default_hop(window, lag, least_hops)
     if found is None:
         most = "" if least_hops == 1 else f", which would be a {least_hops}th of it or less"
         build.fault(
             f"a window of {durations.text(window)} has no default hop{most}: "
-            "give hop=, one of 1s, 10s, 1m, 5m, 15m, 1h, 6h, 1d that divides the window",
+            "give hop=, one of 1s, 10s, 1m, 5m, 15m, 1h, 6h, 1d that divides the window, and its lag if it has one",
             "NO_DEFAULT_HOP",
         )
         return STAND_IN_US

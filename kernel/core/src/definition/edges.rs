@@ -6,7 +6,7 @@ use super::read::Reader;
 use crate::time::HOP_LADDER;
 use crate::window::{INSTANT, Window, WindowKind};
 
-const KINDS: &str = "tumbling, lifetime and exact";
+const KINDS: &str = "tumbling, lifetime, exact and lag";
 
 /// The window of a feature.
 pub(super) fn read_edges(at: &Reader<'_>) -> Option<Window> {
@@ -23,6 +23,7 @@ pub(super) fn read_edges(at: &Reader<'_>) -> Option<Window> {
         Some("tumbling") => tumbling(at, &shape),
         Some("lifetime") => lifetime(at, &shape),
         Some("exact") => exact(at, &shape),
+        Some("lag") => lag(at, &shape),
         kind => shape.fault(
             "UNSUPPORTED_WINDOW",
             format!(
@@ -37,17 +38,35 @@ fn tumbling(at: &Reader<'_>, shape: &Reader<'_>) -> Option<Window> {
     let keys = shape.keys(&["kind", "previous"]);
     let edges = width_and_hop(at);
     keys?;
-    if shape.key("previous").boolean()? {
-        return shape.key("previous").fault(
-            "UNSUPPORTED_WINDOW",
-            "the last full bucket is not supported yet; write false for the bucket that is open",
-        );
-    }
+    let previous = shape.key("previous").boolean()?;
     let (width, hop) = edges?;
     Some(Window {
         width,
         hop,
-        kind: WindowKind::Tumbling,
+        kind: if previous {
+            WindowKind::Previous
+        } else {
+            WindowKind::Tumbling
+        },
+    })
+}
+
+fn lag(at: &Reader<'_>, shape: &Reader<'_>) -> Option<Window> {
+    let keys = shape.keys(&["kind", "lag_us"]);
+    let edges = width_and_hop(at);
+    keys?;
+    let lag = shape.key("lag_us").int(1, limits::WIDEST_WINDOW)?;
+    let (width, hop) = edges?;
+    if lag % hop != 0 {
+        return shape.key("lag_us").fault(
+            "LAG_NOT_DIVISIBLE",
+            format!("the lag {lag} us is no multiple of the hop {hop} us; change one of them"),
+        );
+    }
+    Some(Window {
+        width,
+        hop,
+        kind: WindowKind::Lag { lag },
     })
 }
 

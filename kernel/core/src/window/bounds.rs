@@ -20,6 +20,13 @@ pub enum WindowKind {
         /// The most events that a window may hold.
         bound: usize,
     },
+    /// `[floor_w(T) - w, floor_w(T))`.
+    Previous,
+    /// `[floor_h(T - lag - w), floor_h(T - lag))`.
+    Lag {
+        /// How long before the request it ends, microseconds; a multiple of the hop.
+        lag: i64,
+    },
 }
 
 /// The edges of a window, microseconds.
@@ -47,7 +54,26 @@ impl Window {
             WindowKind::Tumbling => floor(request, self.width),
             WindowKind::Lifetime => i64::MIN,
             WindowKind::Exact { .. } => request.saturating_sub(self.width),
+            WindowKind::Previous => floor(request, self.width).saturating_sub(self.width),
+            WindowKind::Lag { lag } => {
+                floor(request.saturating_sub(lag).saturating_sub(self.width), self.hop)
+            }
         }
+    }
+
+    /// The upper edge at a request time: the request itself, where the window does not end on the hop before it.
+    pub fn upper_edge(self, request: i64, origin: i64) -> i64 {
+        let floor = |t: i64, hop: i64| floor_to_hop(t, hop, origin).unwrap_or(i64::MIN);
+        match self.kind {
+            WindowKind::Previous => floor(request, self.width),
+            WindowKind::Lag { lag } => floor(request.saturating_sub(lag), self.hop),
+            _ => request,
+        }
+    }
+
+    /// Whether it has an upper edge of its own, so that it does not see all that was folded.
+    pub(super) fn is_closed(self) -> bool {
+        matches!(self.kind, WindowKind::Previous | WindowKind::Lag { .. })
     }
 
     /// Below which no edge of a request at or after this time lies: what the tail horizon follows. A window without
@@ -66,13 +92,19 @@ impl Window {
 
     /// How long before a request its lower edge lies at most, the hop aside; absent if it has none.
     pub(super) fn farthest(self) -> Option<i64> {
-        (self.kind != WindowKind::Lifetime).then_some(self.width)
+        match self.kind {
+            WindowKind::Lifetime => None,
+            WindowKind::Previous => Some(2 * self.width),
+            WindowKind::Lag { lag } => Some(lag + self.width),
+            _ => Some(self.width),
+        }
     }
 
     /// How long before a request its lower edge lies at least.
     pub(super) fn nearest(self) -> i64 {
         match self.kind {
-            WindowKind::Sliding | WindowKind::Exact { .. } => self.width,
+            WindowKind::Sliding | WindowKind::Exact { .. } | WindowKind::Previous => self.width,
+            WindowKind::Lag { lag } => lag + self.width,
             WindowKind::Tumbling | WindowKind::Lifetime => 0,
         }
     }

@@ -484,7 +484,9 @@ impl TakeTile for KeepTiles<'_> {
             }
             let read = slot.kind.read(reader, &self.layout.columns, start)?;
             match &read {
-                Accumulator::Oldest(Some(oldest)) if tails.tile_start(self.layout, oldest.t) != start => {
+                Accumulator::Oldest(Some(Last { t, .. })) | Accumulator::Time(Some(t))
+                    if tails.tile_start(self.layout, *t) != start =>
+                {
                     Err(BytesError::NotCanonical)
                 }
                 _ => Ok(read),

@@ -72,11 +72,13 @@ pub fn contributing<C: Columns + ?Sized>(
     let Some(feature) = view.features.get(feature) else {
         return Vec::new();
     };
-    let edge = feature.edges().lower_edge(asked.request_time, view.origin);
+    let window = feature.edges();
+    let edge = window.lower_edge(asked.request_time, view.origin);
+    let end = window.upper_edge(asked.request_time, view.origin);
     let inside = |event: &StreamRow<'_>| {
         asked.entity_id == Some(event.entity_id)
             && entered(edge, event.t)
-            && past(asked.request_time, event.t)
+            && past(end, event.t)
             && is_known(asked.known, event.partition, event.offset)
     };
     let mut places: Vec<usize> = (0..events.len())
@@ -209,7 +211,7 @@ impl Timeline {
             let whole = end == start + BLOCK
                 && self.blocks[block].is_known(known)
                 && sweep
-                    .next_edge()
+                    .next_edge(self.events[end - 1].t)
                     .is_some_and(|edge| entered(edge, self.events[start].t));
             for place in (start..end).rev() {
                 let event = &self.events[place];
@@ -225,7 +227,7 @@ impl Timeline {
                 aside.see(layout, event, self.values.iter().map(|values| values[place]));
             }
             if whole {
-                sweep.merge(&self.blocks[block].merged);
+                sweep.merge(&self.blocks[block].merged, self.events[start].t);
             }
             end = start;
         }

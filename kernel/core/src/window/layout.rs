@@ -1,8 +1,8 @@
 //! What the state of one entity holds for a view: decided once from its features.
 //!
 //! Many features share one accumulator: `count(x)`, `avg(x)` and `stddev(x)` over three windows are one slot. A
-//! tile holds one accumulator per slot; distinct values and newest cells need no tiles, because every window that
-//! can be asked for ends after the fold horizon.
+//! tile holds one accumulator per slot; distinct values and newest cells need no tiles where a window ends at the
+//! request, which is after the fold horizon. Windows that end before it have slots for them too.
 
 use super::bounds::{INSTANT, Window, WindowKind};
 use super::cell::{Cell, Identity};
@@ -91,6 +91,8 @@ pub struct Finish {
     pub invalid: Option<usize>,
     /// What is made of which part of the state.
     pub how: How,
+    /// The slot with the newest time, if the window does not see all that was folded.
+    pub newest: Option<usize>,
     /// The slot that counts the events, and how many of them there may be, if that is bounded.
     pub bounded: Option<(usize, u64)>,
 }
@@ -144,6 +146,10 @@ pub enum How {
     },
     Distinct {
         distinct: usize,
+        bound: usize,
+    },
+    Different {
+        slot: usize,
         bound: usize,
     },
     Last {
@@ -230,12 +236,14 @@ impl Layout {
     fn add(&mut self, feature: &WindowFeature, columns: &[Column], window: usize) -> Finish {
         let (how, invalid) = self.how(feature, columns, window);
         let bound = self.windows[window].bound();
+        let closed = self.windows[window].is_closed();
         let bounded = bound.map(|bound| (self.slot(SlotKind::Events, window), bound as u64));
         self.counting = self.counting.or(bounded.map(|(slot, _)| slot));
         Finish {
             window,
             invalid,
             how,
+            newest: closed.then(|| self.slot(SlotKind::NewestTime, window)),
             bounded,
         }
     }
@@ -317,6 +325,13 @@ impl Layout {
             Aggregation::Max => How::Extreme {
                 slot: self.slot(SlotKind::Max { column }, window),
             },
+            Aggregation::CountDistinct if self.windows[window].is_closed() => {
+                let bound = feature.bound.unwrap_or(1);
+                How::Different {
+                    slot: self.different(column, bound, window),
+                    bound,
+                }
+            }
             Aggregation::CountDistinct => {
                 let bound = feature.bound.unwrap_or(1);
                 How::Distinct {
@@ -324,6 +339,10 @@ impl Layout {
                     bound,
                 }
             }
+            // A slot's dated cell is read the same way, be it the oldest or the newest.
+            Aggregation::Last if self.windows[window].is_closed() => How::First {
+                slot: self.slot(SlotKind::Newest { column }, window),
+            },
             Aggregation::Last => How::Last {
                 last: self.last(column),
             },
@@ -379,6 +398,20 @@ impl Layout {
         let slot = &mut self.slots[place];
         if let SlotKind::Moments { level: own, .. } = &mut slot.kind {
             *own = level.max(*own);
+        }
+        insert_sorted(&mut slot.windows, window);
+        place
+    }
+
+    fn different(&mut self, column: usize, bound: usize, window: usize) -> usize {
+        let same =
+            |slot: &Slot| matches!(slot.kind, SlotKind::Different { column: own, .. } if own == column);
+        let Some(place) = self.slots.iter().position(same) else {
+            return self.slot(SlotKind::Different { column, bound }, window);
+        };
+        let slot = &mut self.slots[place];
+        if let SlotKind::Different { bound: own, .. } = &mut slot.kind {
+            *own = bound.max(*own);
         }
         insert_sorted(&mut slot.windows, window);
         place

@@ -155,6 +155,8 @@ fn views_of_kinds(head_max: i64) -> Vec<WindowView> {
     };
     let sliding = |window, hop| features_of(&every_feature(window, hop));
     let bucket = serde_json::json!({"kind": "tumbling", "previous": false});
+    let full = serde_json::json!({"kind": "tumbling", "previous": true});
+    let lag = |lag: i64| serde_json::json!({"kind": "lag", "lag_us": lag});
     let lifetime = of(0, 0, &serde_json::json!({"kind": "lifetime"}));
     let exact = |window, bound: i64| of(window, 0, &serde_json::json!({"kind": "exact", "bound": bound}));
     let groups: Vec<Vec<Vec<serde_json::Value>>> = vec![
@@ -162,6 +164,17 @@ fn views_of_kinds(head_max: i64) -> Vec<WindowView> {
             of(6 * HOUR, HOUR, &bucket),
             of(10 * MINUTE, MINUTE, &bucket),
             sliding(HOUR, MINUTE),
+        ],
+        vec![
+            of(6 * HOUR, HOUR, &full),
+            of(HOUR, MINUTE, &lag(HOUR)),
+            sliding(HOUR, MINUTE),
+        ],
+        vec![of(10 * MINUTE, 10 * SECOND, &full)],
+        vec![
+            of(12 * HOUR, HOUR, &lag(24 * HOUR)),
+            exact(HOUR, 3),
+            lifetime.clone(),
         ],
         vec![lifetime.clone()],
         vec![lifetime.clone(), sliding(HOUR, MINUTE), sliding(24 * HOUR, HOUR)],
@@ -201,6 +214,14 @@ fn edges(feature: &WindowFeature, request: i64, origin: i64) -> (i64, i64) {
         WindowKind::Sliding => (floor(request - feature.window, feature.hop), request),
         WindowKind::Tumbling => (floor(request, feature.window), request),
         WindowKind::Lifetime => (i64::MIN, request),
+        WindowKind::Previous => {
+            let end = floor(request, feature.window);
+            (end - feature.window, end)
+        }
+        WindowKind::Lag { lag } => (
+            floor(request - lag - feature.window, feature.hop),
+            floor(request - lag, feature.hop),
+        ),
         WindowKind::Exact { .. } => (request - feature.window, request),
     }
 }

@@ -109,7 +109,7 @@ impl WindowState {
             if !sweep.reach(*start, &aside) {
                 break;
             }
-            sweep.merge(tile);
+            sweep.merge(tile, *start);
         }
         Some(sweep.end(&aside))
     }
@@ -153,7 +153,7 @@ impl<A: Aside> TakeTile for SweepTiles<'_, '_, A> {
         for (place, slot) in self.layout.slots.iter().enumerate() {
             if tails.holds(place, start) {
                 let part = slot.kind.read(reader, &self.layout.columns, start)?;
-                self.sweep.merge_slot(place, &part);
+                self.sweep.merge_slot(place, &part, start);
             }
         }
         Ok(true)

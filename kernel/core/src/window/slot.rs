@@ -1,8 +1,9 @@
 //! The accumulators: insert, merge, write, read. All of them are commutative and associative.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
-use super::cell::Cell;
+use super::cell::{Cell, Identity};
 use super::layout::KeptColumn;
 use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
@@ -49,6 +50,20 @@ pub enum SlotKind {
         /// The column.
         column: usize,
     },
+    /// The newest valid cell by (time, position): for windows that do not see all that was folded.
+    Newest {
+        /// The column.
+        column: usize,
+    },
+    /// The newest time, for such windows.
+    NewestTime,
+    /// The different cells up to a bound, for such windows.
+    Different {
+        /// The column.
+        column: usize,
+        /// The greatest bound.
+        bound: usize,
+    },
 }
 
 /// How many moments are needed.
@@ -73,7 +88,11 @@ pub enum Accumulator {
     Bins(Bins),
     /// Of [`SlotKind::Min`] and [`SlotKind::Max`]; [`Cell::Null`] over nothing.
     Extreme(Cell),
-    /// Of [`SlotKind::Oldest`].
+    /// Of [`SlotKind::NewestTime`].
+    Time(Option<i64>),
+    /// Of [`SlotKind::Different`]; absent if there are more than the bound.
+    Different(Option<BTreeSet<Identity>>),
+    /// Of [`SlotKind::Oldest`] and [`SlotKind::Newest`].
     Oldest(Option<Last>),
 }
 
@@ -103,7 +122,9 @@ impl SlotKind {
             Self::Moments { .. } => Accumulator::Moments(Moments::default()),
             Self::Bins { .. } => Accumulator::Bins(Bins::default()),
             Self::Min { .. } | Self::Max { .. } => Accumulator::Extreme(Cell::Null),
-            Self::Oldest { .. } => Accumulator::Oldest(None),
+            Self::Oldest { .. } | Self::Newest { .. } => Accumulator::Oldest(None),
+            Self::NewestTime => Accumulator::Time(None),
+            Self::Different { .. } => Accumulator::Different(Some(BTreeSet::new())),
         }
     }
 
@@ -128,6 +149,24 @@ impl SlotKind {
             }
             (Self::Max { column }, Accumulator::Extreme(greatest)) => {
                 replace(greatest, &cells[*column], Ordering::Greater);
+            }
+            (Self::NewestTime, Accumulator::Time(newest)) => *newest = (*newest).max(Some(event.t)),
+            (Self::Different { column, bound }, Accumulator::Different(different)) => {
+                if let Some(identity) = cells[*column].identity() {
+                    add_different(different, [identity], *bound);
+                }
+            }
+            (Self::Newest { column }, Accumulator::Oldest(newest)) => {
+                let newer = newest
+                    .as_ref()
+                    .is_none_or(|own| (own.t, own.position) < event.order());
+                if newer && !cells[*column].is_invalid(true) {
+                    *newest = Some(Last {
+                        t: event.t,
+                        position: event.position,
+                        cell: cells[*column].clone(),
+                    });
+                }
             }
             (Self::Oldest { column }, Accumulator::Oldest(oldest)) => {
                 let older = oldest
@@ -163,10 +202,19 @@ impl SlotKind {
                 };
                 replace(extreme, other, wanted);
             }
+            (Accumulator::Time(newest), Accumulator::Time(other)) => *newest = (*newest).max(*other),
+            (Accumulator::Different(different), Accumulator::Different(other)) => match (self, other) {
+                (Self::Different { bound, .. }, Some(other)) => {
+                    add_different(different, other.iter().copied(), *bound);
+                }
+                _ => *different = None,
+            },
             (Accumulator::Oldest(oldest), Accumulator::Oldest(Some(other))) => {
-                let older = oldest
-                    .as_ref()
-                    .is_none_or(|own| (other.t, other.position) < (own.t, own.position));
+                let newest = matches!(self, Self::Newest { .. });
+                let older = oldest.as_ref().is_none_or(|own| {
+                    let (own, other) = ((own.t, own.position), (other.t, other.position));
+                    if newest { own < other } else { other < own }
+                });
                 if older {
                     *oldest = Some(other.clone());
                 }
@@ -194,7 +242,9 @@ impl SlotKind {
             Self::Min { column } | Self::Max { column } => {
                 Cell::longest(columns[*column].kind, columns[*column].keep_text)
             }
-            Self::Oldest { column } => {
+            Self::NewestTime => 1 + 6,
+            Self::Different { bound, .. } => 3 + bound * (1 + Identity::LONGEST),
+            Self::Oldest { column } | Self::Newest { column } => {
                 PLACE + Cell::longest(columns[*column].kind, columns[*column].keep_text)
             }
         }
@@ -216,7 +266,19 @@ impl SlotKind {
             }
             Accumulator::Bins(bins) => bins.write(writer),
             Accumulator::Extreme(cell) => cell.write(writer),
-            Accumulator::Oldest(None) => writer.byte(0),
+            Accumulator::Oldest(None) | Accumulator::Time(None) | Accumulator::Different(None) => {
+                writer.byte(0);
+            }
+            Accumulator::Time(Some(t)) => {
+                writer.byte(1);
+                writer.gap(*t, start);
+            }
+            Accumulator::Different(Some(different)) => {
+                writer.count(different.len() + 1);
+                for identity in different {
+                    identity.write(writer);
+                }
+            }
             Accumulator::Oldest(Some(oldest)) => {
                 writer.byte(1);
                 writer.gap(oldest.t, start);
@@ -246,7 +308,15 @@ impl SlotKind {
                     Err(BytesError::NotCanonical)
                 }
             }
-            Self::Oldest { column } => {
+            Self::NewestTime => {
+                if !reader.flag()? {
+                    return Ok(Accumulator::Time(None));
+                }
+                let t = start.checked_add_unsigned(reader.varint()?);
+                Ok(Accumulator::Time(Some(t.ok_or(BytesError::NotCanonical)?)))
+            }
+            Self::Different { bound, .. } => read_different(reader, *bound).map(Accumulator::Different),
+            Self::Oldest { column } | Self::Newest { column } => {
                 if !reader.flag()? {
                     return Ok(Accumulator::Oldest(None));
                 }
@@ -264,6 +334,36 @@ impl SlotKind {
             }
         }
     }
+}
+
+fn add_different(
+    different: &mut Option<BTreeSet<Identity>>,
+    identities: impl IntoIterator<Item = Identity>,
+    bound: usize,
+) {
+    let Some(own) = different else { return };
+    own.extend(identities);
+    if own.len() > bound {
+        *different = None;
+    }
+}
+
+fn read_different(reader: &mut Reader<'_>, bound: usize) -> Result<Option<BTreeSet<Identity>>, BytesError> {
+    let Some(count) = reader.varint()?.checked_sub(1) else {
+        return Ok(None);
+    };
+    if count > bound as u64 {
+        return Err(BytesError::NotCanonical);
+    }
+    let mut different = BTreeSet::new();
+    for _ in 0..count {
+        let identity = Identity::read(reader)?;
+        if different.last().is_some_and(|last| *last >= identity) {
+            return Err(BytesError::NotCanonical);
+        }
+        different.insert(identity);
+    }
+    Ok(Some(different))
 }
 
 fn insert_moments(moments: &mut Moments, level: Level, cell: &Cell) {

@@ -1,8 +1,8 @@
 //! From accumulated parts to answers: one pass from the newest part to the oldest serves all windows.
 //!
-//! All windows end at the request time and only their lower edges differ, so they are nested. The sweep merges
-//! parts in falling order of time; as it passes a lower edge, the features of that window are finished from what
-//! has been merged so far.
+//! Windows that end together differ in their lower edges only, so they are nested. The sweep merges parts in falling
+//! order of time into each such group that they lie in; as it passes a lower edge, the features of that window are
+//! finished from what has been merged so far.
 
 use super::cell::Cell;
 use super::layout::{Finish, How, Layout};
@@ -26,84 +26,158 @@ pub(super) trait Aside {
 
 /// A sweep over the windows of a layout at one request time.
 pub(super) struct Sweep<'l> {
+    /// Windows of one upper edge each, the latest first.
+    groups: Vec<Group<'l>>,
+    answers: Vec<Answer>,
+}
+
+/// Windows that end together, so that they are nested.
+struct Group<'l> {
     layout: &'l Layout,
     request: i64,
+    /// Where they end.
+    upper: i64,
+    /// Which slots they read; absent: all of them.
+    slots: Option<Vec<bool>>,
     /// Windows with their lower edges, latest edge first.
     edges: Vec<(i64, usize)>,
     /// How many windows are finished.
     finished: usize,
     merged: Vec<Accumulator>,
-    answers: Vec<Answer>,
 }
 
 impl<'l> Sweep<'l> {
     pub(super) fn new(layout: &'l Layout, request: i64) -> Self {
         let windows = layout.windows.iter().enumerate();
-        let mut edges: Vec<(i64, usize)> = windows
-            .map(|(place, window)| (window.lower_edge(request, layout.origin), place))
+        let mut edges: Vec<(i64, i64, usize)> = windows
+            .map(|(place, window)| {
+                let upper = window.upper_edge(request, layout.origin);
+                (upper, window.lower_edge(request, layout.origin), place)
+            })
             .collect();
         edges.sort_unstable_by(|a, b| b.cmp(a));
-        Self {
+        let groups: Vec<&[(i64, i64, usize)]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
+        let only = groups.len() == 1;
+        let groups = groups.into_iter().map(|edges| Group {
             layout,
             request,
-            edges,
+            upper: edges[0].0,
+            slots: (!only).then(|| slots_of(layout, edges)),
+            edges: edges.iter().map(|(_, lower, place)| (*lower, *place)).collect(),
             finished: 0,
             merged: layout.slots.iter().map(|slot| slot.kind.empty()).collect(),
+        });
+        Self {
+            groups: groups.collect(),
             answers: vec![Answer::without(Status::NotAnswerable); layout.features.len()],
         }
     }
 
-    /// The next lower edge that parts must be told apart by; absent when all windows are finished.
-    pub(super) fn next_edge(&self) -> Option<i64> {
-        self.edges.get(self.finished).map(|(edge, _)| *edge)
+    /// The next edge that parts up to `time` must be told apart by; absent when all windows are finished.
+    pub(super) fn next_edge(&self, time: i64) -> Option<i64> {
+        let open = self.groups.iter().filter_map(|group| {
+            let lower = group.next_edge()?;
+            // An upper edge at or before `time` is still to be passed.
+            Some(if group.upper <= time { group.upper } else { lower })
+        });
+        open.max()
     }
 
     /// Tells that everything at or after `time` was merged and the next part begins at `time`: finishes every
     /// window that begins later. Gives whether any window still wants parts.
     pub(super) fn reach(&mut self, time: i64, aside: &impl Aside) -> bool {
+        let mut wanted = false;
+        for group in &mut self.groups {
+            wanted |= group.reach(time, aside, &mut self.answers);
+        }
+        wanted
+    }
+
+    /// Merges an event.
+    pub(super) fn insert(&mut self, event: &Event) {
+        for group in &mut self.groups {
+            if super::bounds::past(group.upper, event.t) {
+                group.insert(event);
+            }
+        }
+    }
+
+    /// Merges a tile or a block of events that begins here; no edge lies within it.
+    pub(super) fn merge(&mut self, part: &[Accumulator], start: i64) {
+        for (slot, part) in part.iter().enumerate() {
+            self.merge_slot(slot, part, start);
+        }
+    }
+
+    /// Merges one slot of a tile that begins here.
+    pub(super) fn merge_slot(&mut self, slot: usize, part: &Accumulator, start: i64) {
+        for group in &mut self.groups {
+            if super::bounds::past(group.upper, start) && group.wants(slot) {
+                group.layout.slots[slot].kind.merge(&mut group.merged[slot], part);
+            }
+        }
+    }
+
+    /// Finishes the windows that are left.
+    pub(super) fn end(mut self, aside: &impl Aside) -> Vec<Answer> {
+        for group in &mut self.groups {
+            group.end(aside, &mut self.answers);
+        }
+        self.answers
+    }
+}
+
+fn slots_of(layout: &Layout, edges: &[(i64, i64, usize)]) -> Vec<bool> {
+    let slots = layout.slots.iter();
+    let reads = |slot: &super::layout::Slot| edges.iter().any(|(_, _, place)| slot.windows.contains(place));
+    slots.map(reads).collect()
+}
+
+impl Group<'_> {
+    fn next_edge(&self) -> Option<i64> {
+        self.edges.get(self.finished).map(|(edge, _)| *edge)
+    }
+
+    fn wants(&self, slot: usize) -> bool {
+        self.finished < self.edges.len() && self.slots.as_ref().is_none_or(|slots| slots[slot])
+    }
+
+    fn reach(&mut self, time: i64, aside: &impl Aside, answers: &mut [Answer]) -> bool {
         while let Some((edge, window)) = self.edges.get(self.finished).copied() {
             if super::bounds::entered(edge, time) {
                 return true;
             }
-            self.finish_window(window, edge, aside);
+            self.finish_window(window, edge, aside, answers);
             self.finished += 1;
         }
         false
     }
 
-    /// Merges an event.
-    pub(super) fn insert(&mut self, event: &Event) {
-        for (slot, merged) in self.layout.slots.iter().zip(&mut self.merged) {
-            slot.kind.insert(merged, event);
+    fn insert(&mut self, event: &Event) {
+        for (place, slot) in self.layout.slots.iter().enumerate() {
+            if self.wants(place) {
+                slot.kind.insert(&mut self.merged[place], event);
+            }
         }
     }
 
-    /// Merges a tile or a block of events.
-    pub(super) fn merge(&mut self, part: &[Accumulator]) {
-        for ((slot, merged), part) in self.layout.slots.iter().zip(&mut self.merged).zip(part) {
-            slot.kind.merge(merged, part);
-        }
-    }
-
-    /// Merges one slot of a tile.
-    pub(super) fn merge_slot(&mut self, slot: usize, part: &Accumulator) {
-        self.layout.slots[slot].kind.merge(&mut self.merged[slot], part);
-    }
-
-    /// Finishes the windows that are left.
-    pub(super) fn end(mut self, aside: &impl Aside) -> Vec<Answer> {
+    fn end(&mut self, aside: &impl Aside, answers: &mut [Answer]) {
         while let Some((edge, window)) = self.edges.get(self.finished).copied() {
-            self.finish_window(window, edge, aside);
+            self.finish_window(window, edge, aside, answers);
             self.finished += 1;
         }
-        self.answers
     }
 
-    fn finish_window(&mut self, window: usize, edge: i64, aside: &impl Aside) {
+    fn finish_window(&self, window: usize, edge: i64, aside: &impl Aside, answers: &mut [Answer]) {
         let newest = aside.newest().filter(|t| super::bounds::entered(edge, *t));
         for (place, feature) in self.layout.features.iter().enumerate() {
             if feature.window == window {
-                self.answers[place] = self.finish(feature, edge, newest, aside);
+                let newest = match feature.newest.map(|slot| &self.merged[slot]) {
+                    None => newest,
+                    Some(Accumulator::Time(own)) => *own,
+                    Some(_) => None,
+                };
+                answers[place] = self.finish(feature, edge, newest, aside);
             }
         }
     }
@@ -142,6 +216,13 @@ impl<'l> Sweep<'l> {
                 if found > bound {
                     return over_bound(newest);
                 }
+                int(i64::try_from(found).ok())
+            }
+            How::Different { slot, bound } => {
+                let found = match &self.merged[slot] {
+                    Accumulator::Different(Some(different)) if different.len() <= bound => different.len(),
+                    _ => return over_bound(newest),
+                };
                 int(i64::try_from(found).ok())
             }
             How::Last { last } => {
