@@ -165,8 +165,9 @@ test: setup $(HELM) ## Cargo tests, then pytest without the long ones (TEST_WORK
 	$(BIN)/python -m pytest -m "not long" --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-long
-test-long: setup ## Only the tests that take minutes
+test-long: setup ## Only the tests that take minutes, and 10,000 examples of each property
 	$(BIN)/python -m pytest -m long --timeout 1800
+	SKEWLESS_PROFILE=long $(BIN)/python -m pytest tests/properties --numprocesses 2 --timeout 3600
 
 # --- Proof that takes long and needs tools of its own: never part of `make test` or of the gate ---------------
 
@@ -180,6 +181,16 @@ $(CARGO_TOOLS)/cargo-fuzz:
 .PHONY: fuzz
 fuzz: setup $(CARGO_TOOLS)/cargo-fuzz ## Make inputs up for everything that reads bytes (FUZZ="window token", FUZZ_SECONDS=120 each)
 	PATH="$(CURDIR)/$(CARGO_TOOLS):$$PATH" $(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
+
+$(CARGO_TOOLS)/cargo-mutants:
+	CARGO_TARGET_DIR=.tools/cargo/build $(CARGO) install cargo-mutants --version 27.1.0 --root .tools/cargo
+	@rm -rf .tools/cargo/build
+
+MUTANTS ?= window/codec.rs window/slot.rs window/cell.rs window/tails.rs window/bounds.rs numbers/*.rs bytes.rs token.rs
+.PHONY: mutants
+mutants: $(CARGO_TOOLS)/cargo-mutants ## Break the kernel line by line and see whether its tests notice (MUTANTS="bytes.rs")
+	cd kernel && SKEWLESS_TESTS="$(CURDIR)/tests" PATH="$(CURDIR)/$(CARGO_TOOLS):$$PATH" nice -n 15 env -u CARGO_TARGET_DIR cargo mutants --package skewless-core --output .. \
+		$(foreach file,$(MUTANTS),--file 'core/src/$(file)')
 
 # Says by IMAGE_LOAD how the cluster takes a tar: `kind load image-archive`, `minikube image load`, ...
 # IMAGE_DIR: images that are there already; else those of this commit are built.

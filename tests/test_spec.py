@@ -1,5 +1,6 @@
 """Every case of tests/spec/ by every road, and the ratchet over the clauses of the law."""
 
+import ast
 import json
 import re
 import shutil
@@ -244,9 +245,29 @@ def test_each_case_names_one_clause_and_has_its_own_name(path: Path) -> None:
     assert [case["clause"] for case in written if case["clause"] not in known] == []
 
 
+def proved_by() -> dict[str, list[str]]:
+    """The tests that prove a clause which no case as data can: it takes a store, a log, or two writers."""
+    proved: dict[str, list[str]] = json.loads((SPEC / "proved_by.json").read_text())["proved_by"]
+    return proved
+
+
+@pytest.mark.parametrize("mark", proved_by())
+def test_a_clause_that_tests_prove_is_named_by_each_of_them(mark: str) -> None:
+    assert mark in clauses()
+    assert mark not in clauses_with_cases(), "a case proves it: take it out of proved_by.json"
+    assert proved_by()[mark]
+    for test in proved_by()[mark]:
+        path, name = test.split("::")
+        body = ast.parse((SPEC.parents[1] / path).read_text()).body
+        (found,) = (node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
+        told = (ast.get_docstring(found) or "").partition(":")[0]
+        assert mark in told.split(", "), f"{test} does not begin with its clause"
+
+
 def test_baseline_is_exactly_the_clauses_without_a_case() -> None:
     """A clause that has got a case leaves the baseline; a new clause comes with a case."""
-    without = [mark for mark in clauses() if mark not in clauses_with_cases()]
+    proved = {*clauses_with_cases(), *proved_by()}
+    without = [mark for mark in clauses() if mark not in proved]
     assert json.loads(BASELINE.read_text())["clauses_without_a_case"] == without
 
 

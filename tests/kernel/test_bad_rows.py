@@ -68,7 +68,10 @@ def test_columns_of_any_type_are_refused_by_name(kind: pa.DataType) -> None:
         assert door
 
 
-NO_ROWS: tuple[Any, ...] = (None, 7, "rows", b"", [], {}, [{"x": 1}], object(), pa.array([1.0]), pa.chunked_array([[1.0]]))
+NO_ROWS: tuple[Any, ...] = (
+    *(None, 7, "rows", b"", [], {}, [{"x": 1}], object()),
+    *(pa.array([1.0]), pa.chunked_array([[1.0]])),
+)
 
 
 @pytest.mark.parametrize("bad", NO_ROWS, ids=lambda bad: type(bad).__name__)

@@ -88,6 +88,7 @@ def letters(store: Store) -> Counter[tuple[int, int, int] | None]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 6))])
 def test_what_is_read_again_is_a_duplicate_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    """V5: of a re-keyed log each record that comes again is a duplicate, counted and logged, and in no value."""
     rnd = random.Random(seed)  # noqa: S311 (a choice to be repeated)
     with mesh_of(tmp_path) as (mesh, bus, store):
         payments = world.Payments(bus, seed)

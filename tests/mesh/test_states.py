@@ -52,6 +52,7 @@ def write(key: str, value: bytes, body: bytes | None = None) -> StateWrite:
 
 
 def test_a_state_is_written_only_when_it_knows_more(store: ValkeyStore) -> None:
+    """R2: an equal or smaller offset changes nothing, and the writer is told."""
     states = store.connect()
     assert states.load(["{a}", "{a}:b"]) == [None, None]
     assert states.write([write("{a}", head(5, rest=b"five"), b"body")]) == [True]
@@ -74,6 +75,7 @@ def test_an_expiry_is_set(store: ValkeyStore, mesh: LocalMesh) -> None:
 
 
 def test_a_state_from_another_partition_is_an_error(store: ValkeyStore) -> None:
+    """R2: in one epoch."""
     states = store.connect()
     assert states.write([write("{p}", head(5, partition=1))]) == [True]
     with pytest.raises(WrongPartitionError, match="new epoch"):

@@ -65,6 +65,7 @@ def test_values_do_not_depend_on_arrival_order(case: StreamCase, data: st.DataOb
 
 @given(CASES, st.data())
 def test_any_split_into_batches_gives_the_same_bytes(case: StreamCase, data: st.DataObject) -> None:
+    """O3: however a writer came to its offset."""
     case = closed(case)
     whole = referred(case, written(case, []))
     cuts = data.draw(st.lists(st.integers(1, len(case.records) - 2), unique=True, max_size=6))
@@ -73,6 +74,7 @@ def test_any_split_into_batches_gives_the_same_bytes(case: StreamCase, data: st.
 
 @given(CASES, st.data())
 def test_a_crash_and_a_replay_give_the_same_bytes(case: StreamCase, data: st.DataObject) -> None:
+    """O3: two writers, of which one lost its memory on the way."""
     case = closed(case, later=2 * HOUR)
     view = kernel.StreamView(stream_meaning(case))
     store: Store = {}
@@ -98,6 +100,27 @@ def test_a_crash_and_a_replay_give_the_same_bytes(case: StreamCase, data: st.Dat
         fold(state, store, case, rest, max(r.append_time for r in case.records))
         flush(state, store, offsets[-1] + 1)
     assert referred(case, store) == referred(case, written(case, []))
+
+
+@given(CASES)
+def test_what_is_served_is_what_a_frame_gives(case: StreamCase) -> None:
+    """Online and offline directly, without the oracle between them."""
+    road = FoldRoad("fold", None)
+    lawful = [road.may_refuse(case, read) for read in case.reads]
+    assert_agree(case, road.answers(case), FRAME.answers(case), lawful)
+
+
+@given(CASES, st.lists(st.integers(0, 3), min_size=1, max_size=5))
+def test_any_partitioning_gives_the_same_values(case: StreamCase, places: list[int]) -> None:
+    """A key's events all lie in one partition (E3); which one, and who shares it, is in no value."""
+    case = replace(case, reads=tuple(replace(read, known=None) for read in case.reads))
+    keys = sorted({record.key or "" for record in case.records})
+    place = {key: places[at % len(places)] for at, key in enumerate(keys)}
+    moved = tuple(replace(r, position=replace(r.position, partition=place[r.key or ""])) for r in case.records)
+    other = replace(case, records=moved)
+    wanted = ORACLE.answers(case)
+    assert_agree(case, ORACLE.answers(other), wanted, [False] * len(case.reads))
+    assert_agree(case, FRAME.answers(other), wanted, [False] * len(case.reads))
 
 
 def written(case: StreamCase, cuts: Sequence[int]) -> Store:
