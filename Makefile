@@ -212,6 +212,10 @@ bench-online: setup ## Vectors per second, closed loop
 bench-stream: setup ## From produced to readable, at 10,000 events a second
 	@$(BIN)/python tests/bench/stream.py
 
+.PHONY: bench-pit
+bench-pit: setup ## Windowed features of a million rows at their own times, against the best SQL (ARGS=--large)
+	@$(BIN)/python tests/bench/pit.py $(ARGS)
+
 .PHONY: bench-start
 bench-start: setup ## Import, --help, and from nothing to a mesh that answers
 	@$(BIN)/python tests/bench/start.py
