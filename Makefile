@@ -189,8 +189,9 @@ $(CARGO_TOOLS)/cargo-mutants:
 MUTANTS ?= window/codec.rs window/slot.rs window/cell.rs window/tails.rs window/bounds.rs numbers/*.rs bytes.rs token.rs
 .PHONY: mutants
 mutants: $(CARGO_TOOLS)/cargo-mutants ## Break the kernel line by line and see whether its tests notice (MUTANTS="bytes.rs")
-	cd kernel && SKEWLESS_TESTS="$(CURDIR)/tests" PATH="$(CURDIR)/$(CARGO_TOOLS):$$PATH" nice -n 15 env -u CARGO_TARGET_DIR cargo mutants --package skewless-core --output .. \
-		$(foreach file,$(MUTANTS),--file 'core/src/$(file)')
+	@rm -rf .tools/mutants && mkdir -p .tools/mutants && git archive HEAD | tar -x -C .tools/mutants
+	cd .tools/mutants/kernel && PATH="$(CURDIR)/$(CARGO_TOOLS):$$PATH" nice -n 15 env -u CARGO_TARGET_DIR \
+		cargo mutants --in-place --package skewless-core --output "$(CURDIR)" $(foreach file,$(MUTANTS),--file 'core/src/$(file)')
 
 # Says by IMAGE_LOAD how the cluster takes a tar: `kind load image-archive`, `minikube image load`, ...
 # IMAGE_DIR: images that are there already; else those of this commit are built.
