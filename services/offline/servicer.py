@@ -30,6 +30,7 @@ _OUTCOMES: Final = {
     Outcome.DIFFERENT: pb.REPLAY_OUTCOME_DIFFERENT,
     Outcome.NOT_YET_LOGGED: pb.REPLAY_OUTCOME_NOT_YET_LOGGED,
     Outcome.NOT_ANSWERED: pb.REPLAY_OUTCOME_NOT_ANSWERED,
+    Outcome.NOT_REPLAYED: pb.REPLAY_OUTCOME_NOT_REPLAYED,
 }
 
 
@@ -143,6 +144,7 @@ def _report(report: Report, *, with_outcomes: bool) -> pb.ReplayResponse:
         not_yet_logged=report.not_yet_logged,
         not_answered=report.not_answered,
         unanswered=report.unanswered,
+        not_replayed=report.not_replayed,
         differences=[_difference(found) for found in report.differences],
         outcomes={name: _OUTCOMES[outcome] for name, outcome in outcomes.items()},
         done=report.done,

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.validator.domain.outcome import Answer, Decision, decide
+from services.validator.domain.outcome import Answer, Decision, Outcome, decide
 from services.validator.domain.positions import Positions, Start
 from services.validator.domain.profile import Profiles
 from services.validator.domain.queue import Batch, ReplayQueue, Rules, Waiting
@@ -164,13 +164,15 @@ class Validation:
 
     def _settle(self, batch: Batch, answer: Answer, now: float) -> bool:
         """Carries out what the answer means; whether requests are left for when the service is back."""
-        decided = postponed = narrowed = 0
+        decided = unreplayed = postponed = narrowed = 0
         given_up: list[Waiting] = []
         for request in batch.requests:
             match decide(answer.outcomes.get(request.request_id), answer.failure):
                 case Decision.COUNT:
                     self._queue.done(request)
-                    decided += request.rows
+                    is_replayed = answer.outcomes[request.request_id] is not Outcome.NOT_REPLAYED
+                    decided += request.rows * is_replayed
+                    unreplayed += request.rows * (not is_replayed)
                 case Decision.POSTPONE:
                     self._queue.postpone(request, now)
                     postponed += 1
@@ -183,6 +185,7 @@ class Validation:
                         given_up.append(request)
         tally = self._tallies[batch.project]
         tally.compared(decided, answer.different, answer.differences)
+        tally.not_replayed += unreplayed
         tally.given_up += self._give_up(batch.project, given_up)
         if answer.different:
             log.error("%d vector(s) of %s are not what was served, among them %s", answer.different, batch.project,
@@ -232,6 +235,7 @@ class Validation:
             replayed=tally.replayed,
             mismatches=tally.mismatches,
             given_up=tally.given_up,
+            not_replayed=tally.not_replayed,
             pending=self._queue.pending(project),
             oldest_pending_s=0.0 if oldest is None else self._clock.monotonic() - oldest,
             examples=tuple(tally.examples),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from skewless.functions.environment import Environment
 from skewless.types import Cell
 
 
@@ -30,6 +31,9 @@ class ServedVector:
     token: the whole as-of token.
     columns: by feature, in the order of the answer. A decoded answer reads them anew each time they are iterated.
     rows: how many vectors the answer has; 0 without columns.
+    environment: where the Python functions among the features ran; None if there are none, or they did not run.
+    arguments: by the meaning of an on-demand view and the name of a function in it, 16 bytes per row that tell what it
+        was called with.
     """
 
     request_id: str
@@ -43,6 +47,8 @@ class ServedVector:
     columns: Iterable[ServedColumn]
     rows: int
     served_at_us: int
+    environment: Environment | None = None
+    arguments: Mapping[tuple[bytes, str], bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

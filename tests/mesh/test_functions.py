@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import skewless as sk
 from skewless.client import Store
-from skewless.errors import FunctionNotServedError
+from skewless.client.results import Replay
+from skewless.errors import FunctionNotServedError, UnknownRequestIdError
 from skewless.local import LocalMesh
 from skewless.types import Status
 from tests.functions import samples
@@ -160,3 +161,28 @@ def test_another_source_is_not_called(mesh: LocalMesh, store: Store, installed: 
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
         families = {family.name: family for family in text_string_to_metric_families(page.read().decode())}
     assert families["skewless_online_function_not_computed_rows"].samples[0].value >= 3
+
+
+def test_replay_calls_again_only_in_an_equal_environment(mesh: LocalMesh, store: Store, installed: Path) -> None:
+    answer = store.get_online_features("model@1.0.0", {}, request=GOOD)
+
+    def replayed() -> Replay | None:
+        try:
+            return store.replay([answer.request_id])
+        except UnknownRequestIdError:
+            return None
+
+    until(lambda: replayed() is not None)
+    same = store.replay([answer.request_id])
+    assert (same.equal, same.different, same.not_replayed) == (3, 0, 0)
+    # Another release of what the module imports: its own source is the same.
+    steps = installed / "sample_functions" / "steps.py"
+    steps.write_text(steps.read_text() + "\n# a later release\n")
+    mesh.kill("offline")
+    mesh.restart("offline")
+    with connect(mesh) as again:
+        other = again.replay([answer.request_id])
+        assert (other.equal, other.different, other.not_replayed) == (0, 0, 3)
+        assert dict(other.outcomes) == {answer.request_id: "NOT_REPLAYED"}
+        found = again.explain(answer.request_id, "scores:score")
+        assert (found.value, found.replayed_status) == (2.9723129723129724, Status.NOT_COMPUTED)

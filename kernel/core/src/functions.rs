@@ -33,7 +33,7 @@ pub struct Calls {
 pub struct Arguments {
     /// The JSON text that the host hands on.
     pub text: String,
-    /// Per row, what tells its arguments from others.
+    /// Per row, what tells its arguments from others; zeros for a row that is not called.
     pub digests: Vec<[u8; DIGEST]>,
 }
 
@@ -86,15 +86,16 @@ impl Calls {
                 text.push(',');
             }
             let start = text.len();
-            match call {
-                Ok(_) => write_row(&mut text, function, known_row(view, inputs, row), *time),
-                Err(_) => text.push_str("null"),
-            }
-            let mut hash = blake3::Hasher::new();
-            hash.update(&text.as_bytes()[start..]);
-            hash.update(&[u8::from(*call == Ok(true))]);
             let mut digest = [0; DIGEST];
-            hash.finalize_xof().fill(&mut digest);
+            if let Ok(partial) = call {
+                write_row(&mut text, function, known_row(view, inputs, row), *time);
+                let mut hash = blake3::Hasher::new();
+                hash.update(&text.as_bytes()[start..]);
+                hash.update(&[u8::from(*partial)]);
+                hash.finalize_xof().fill(&mut digest);
+            } else {
+                text.push_str("null");
+            }
             digests.push(digest);
         }
         text.push(']');

@@ -22,6 +22,9 @@ from skewless.lake import COLUMN_PREFIX
 Knowledge = Mapping[bytes, LogKnowledge | RunKnowledge]
 """By the view's meaning hash; a view that is not in it knows everything."""
 
+Digests = dict[tuple[bytes, str], bytes]
+"""By the meaning of an on-demand view and the name of a function in it, 16 bytes per row."""
+
 FRAME_COLUMNS = ("entity_id", "event_time_us", "partition", "offset")
 """The columns of an event log that the kernel's frames read, before the decoded ones."""
 
@@ -48,10 +51,13 @@ class Computer:
         pins: Sequence[Pin],
         rows: Rows,
         knowledge: Knowledge,
+        *,
         functions: Runner | None = None,
+        digests: Digests | None = None,
     ) -> dict[Pin, Column]:
         """A column per feature. Raises where an entity key or request field is absent or a view unknown, and where a
-        Python function is not run here. functions: runs them instead of the service's own."""
+        Python function is not run here. functions: runs them instead of the service's own. digests: gets what tells
+        the arguments of each called function from others."""
         views = needed_views(catalog, pins)
         check_columns(views, rows.columns)
         called = needed_functions(views, pins)
@@ -59,7 +65,10 @@ class Computer:
         for view in views:
             if isinstance(view, OnDemandView):
                 names = called[view.meaning_hash]
-                answers[view.meaning_hash] = _on_demand(view, rows, answers, names, functions or self.functions)
+                answer, told = _on_demand(view, rows, answers, names, functions or self.functions)
+                answers[view.meaning_hash] = answer
+                if digests is not None:
+                    digests.update({(view.meaning_hash, name): found for name, found in told.items()})
             else:
                 known = knowledge.get(view.meaning_hash)
                 answers[view.meaning_hash] = self._stored(catalog, view, rows, known)
@@ -132,26 +141,32 @@ def _on_demand(
     answers: Mapping[bytes, pa.RecordBatch],
     called: Collection[str],
     functions: Runner,
-) -> pa.RecordBatch:
-    """called: the features that are Python functions and are needed; others of them are NOT_COMPUTED."""
+) -> tuple[pa.RecordBatch, dict[str, bytes]]:
+    """The features, and per Python function what tells its arguments from others.
+
+    called: the features that are Python functions and are needed; others of them are NOT_COMPUTED.
+    """
     compiled = kernel.OnDemandView(view.meaning_json)
     batch, times = inputs_of(view, rows, answers), rows.request_times_us
     if not called:
-        return pa.record_batch(compiled.evaluate(batch, times))
+        return pa.record_batch(compiled.evaluate(batch, times)), {}
 
-    def piece(start: int) -> pa.RecordBatch:
+    def piece(start: int) -> tuple[pa.RecordBatch, dict[str, bytes]]:
         own, own_times = batch.slice(start, _PIECE), times.slice(start, _PIECE)
-        results: dict[str, bytes] = {}
+        results, told = dict[str, bytes](), dict[str, bytes]()
         for name in sorted(called):
             function = view.by_name[name].function
-            arguments, _ = compiled.arguments(name, own, own_times)
+            arguments, told[name] = compiled.arguments(name, own, own_times)
             if function is not None and arguments is not None:
                 results[name] = functions.run(function, arguments, tries=_TRIES)
-        return pa.record_batch(compiled.evaluate(own, own_times, results))
+        return pa.record_batch(compiled.evaluate(own, own_times, results)), told
 
     with ThreadPoolExecutor(functions.size) as threads:
         pieces = list(threads.map(piece, range(0, max(rows.count, 1), _PIECE)))
-    return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0] if rows.count else pieces[0]
+    digests = {name: b"".join(told[name] for _, told in pieces) for name in called}
+    if not rows.count:
+        return pieces[0][0], digests
+    return pa.Table.from_batches([answer for answer, _ in pieces]).combine_chunks().to_batches()[0], digests
 
 
 def inputs_of(view: OnDemandView, rows: Rows, answers: Mapping[bytes, pa.RecordBatch]) -> pa.RecordBatch:

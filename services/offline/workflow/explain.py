@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from services.offline.domain.rows import Column, LogKnowledge, RunKnowledge
 from services.offline.ports import Catalogs, EventLogs, Runs, ServedLog
 from services.offline.workflow.compute import FRAME_COLUMNS, Computer
+from services.offline.workflow.functions import SameEnvironment
 from services.offline.workflow.replay import plain, served_column
 from services.offline.workflow.vectors import Group, group_of, pins_of, served_cells
 from skewless import kernel
@@ -116,7 +117,8 @@ class Explainer:
             raise UnknownFeatureError(name=feature)
         if self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)[row].as_py():
             raise NotReadyError(waiting_for=f"the event log to have what {request_id} knew")
-        computed = self.computer.compute(catalog, [pin], group.rows, group.knowledge)[pin]
+        functions = SameEnvironment(self.computer.functions, group.environment)
+        computed = self.computer.compute(catalog, [pin], group.rows, group.knowledge, functions=functions)[pin]
         served = served_column(served_cells([vector])[place], computed.values.type)
         origin, inputs = Origin(), list[InputValue]()
         here = _Place(catalog, group, row, max_events)
@@ -151,7 +153,8 @@ class Explainer:
 
     def _inputs(self, view: OnDemandView, here: _Place) -> list[InputValue]:
         pins = [item.pin for item in view.inputs]
-        answers = self.computer.compute(here.catalog, pins, here.group.rows, here.group.knowledge)
+        functions = SameEnvironment(self.computer.functions, here.group.environment)
+        answers = self.computer.compute(here.catalog, pins, here.group.rows, here.group.knowledge, functions=functions)
         found = []
         for item in view.inputs:
             source = here.catalog.view_by_hash(item.pin.meaning)

@@ -14,6 +14,7 @@ from services.offline.domain.instants import check_instant
 from services.offline.domain.rows import ARROW_TYPES, TYPE_NAMES, Column, Rows
 from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer
+from services.offline.workflow.functions import SameEnvironment
 from services.offline.workflow.vectors import Group, group_of
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import OnDemandView, Pin
@@ -69,7 +70,8 @@ class FrameMaker:
             text = f"row {places[order.index(None)]} of {wanted[order.index(None)]} was not served; rows count from 0"
             raise InvalidArgumentError([Violation("frame.row", text, "OUT_OF_RANGE")])
         self._check_logged(catalog, group)
-        computed = self.computer.compute(catalog, pins, group.rows, group.knowledge)
+        functions = SameEnvironment(self.computer.functions, group.environment)
+        computed = self.computer.compute(catalog, pins, group.rows, group.knowledge, functions=functions)
         statuses = _statuses(group)
         answer = {pin: _as_answered(statuses.get(pin.label), column) for pin, column in computed.items()}
         picked = {pin: _take(column, pa.array(order, pa.int64())) for pin, column in answer.items()}

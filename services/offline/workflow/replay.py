@@ -15,7 +15,8 @@ from services.offline.domain.compare import answered, differing
 from services.offline.domain.features import type_of
 from services.offline.domain.rows import ARROW_TYPES, Column
 from services.offline.ports import Catalogs, ServedLog
-from services.offline.workflow.compute import Computer
+from services.offline.workflow.compute import Computer, Digests
+from services.offline.workflow.functions import SameEnvironment, other_arguments
 from services.offline.workflow.vectors import Group, groups, served_cells
 from skewless.definitions.catalog import Catalog
 from skewless.errors import UnknownRequestIdError
@@ -49,9 +50,11 @@ class Outcome(enum.IntEnum):
     """No value was served that could be compared."""
     EQUAL = 2
     """Every value that can be compared has the same bits."""
-    NOT_YET_LOGGED = 3
+    NOT_REPLAYED = 3
+    """A Python function was not called again; its arguments and every other value are the same."""
+    NOT_YET_LOGGED = 4
     """The event log has not reached what it knew."""
-    DIFFERENT = 4
+    DIFFERENT = 5
     """At least one value differs."""
 
 
@@ -59,7 +62,7 @@ class Outcome(enum.IntEnum):
 class Report:
     """The sum so far; `differences` and `outcomes` (by request id) since the previous report.
 
-    vectors: the sum of equal, different, not_yet_logged and unanswered. not_answered: values, of any vector.
+    vectors: the sum of equal, different, not_replayed, not_yet_logged and unanswered. not_answered: values.
     """
 
     vectors: int = 0
@@ -67,6 +70,7 @@ class Report:
     different: int = 0
     not_yet_logged: int = 0
     unanswered: int = 0
+    not_replayed: int = 0
     not_answered: int = 0
     differences: list[Difference] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -77,8 +81,8 @@ class Report:
         """Vectors that were compared."""
         return self.equal + self.different
 
-    def count(self, *, is_given: bool, is_late: bool, is_wrong: bool) -> Outcome:
-        """Counts a vector of which something was answered, is not logged yet, or differs."""
+    def count(self, *, is_given: bool, is_late: bool, is_wrong: bool, is_skipped: bool) -> Outcome:
+        """Counts a vector of which something was answered, is not logged yet, differs, or was not computed again."""
         if not is_given:
             self.unanswered += 1
             return Outcome.NOT_ANSWERED
@@ -88,6 +92,9 @@ class Report:
         if is_wrong:
             self.different += 1
             return Outcome.DIFFERENT
+        if is_skipped:
+            self.not_replayed += 1
+            return Outcome.NOT_REPLAYED
         self.equal += 1
         return Outcome.EQUAL
 
@@ -124,22 +131,33 @@ class Replayer:
 
     def _compare(self, catalog: Catalog, group: Group, total: Report) -> None:
         waiting = self.computer.not_yet_logged(catalog, group.knowledge, group.rows.count)
-        computed = self.computer.compute(catalog, group.pins, group.rows, group.knowledge)
-        wrong = given = pa.array([False] * group.rows.count)
+        digests: Digests = {}
+        functions = SameEnvironment(self.computer.functions, group.environment)
+        computed = self.computer.compute(
+            catalog, group.pins, group.rows, group.knowledge, functions=functions, digests=digests
+        )
+        others = other_arguments(group, digests)
+        wrong = given = skipped = pa.array([False] * group.rows.count)
+        for other in others.values():
+            wrong = pc.or_(wrong, pc.and_(other, pc.invert(waiting)))
         for pin, cells in zip(group.pins, served_cells(group.vectors), strict=True):
             served = served_column(cells, computed[pin].values.type)
             claimed = answered(served)
             given = pc.or_(given, claimed)
             compared = pc.and_(claimed, pc.invert(waiting))
             total.not_answered += pc.sum(pc.invert(claimed)).as_py() or 0
-            bad = pc.and_(compared, differing(served, computed[pin]))
+            left = pc.and_(compared, pc.equal(computed[pin].statuses, int(Status.NOT_COMPUTED)))
+            bad = pc.and_(pc.and_(compared, pc.invert(left)), differing(served, computed[pin]))
+            skipped = pc.or_(skipped, left)
+            if (other := others.get((pin.meaning, pin.feature))) is not None:
+                bad = pc.or_(bad, pc.and_(other, pc.invert(waiting)))
             wrong = pc.or_(wrong, bad)
             kind = type_of(catalog, pin)
             total.differences += _differences(kind, group, pin.label, bad=bad, served=served, computed=computed[pin])
         total.vectors += group.rows.count
-        flags = zip(group.places, given.to_pylist(), waiting.to_pylist(), wrong.to_pylist(), strict=True)
-        for (vector, _), is_given, is_late, is_wrong in flags:
-            outcome = total.count(is_given=is_given, is_late=is_late, is_wrong=is_wrong)
+        flags = zip(*(flag.to_pylist() for flag in (given, waiting, wrong, skipped)), strict=True)
+        for (vector, _), (is_given, is_late, is_wrong, is_skipped) in zip(group.places, flags, strict=True):
+            outcome = total.count(is_given=is_given, is_late=is_late, is_wrong=is_wrong, is_skipped=is_skipped)
             total.outcomes[vector.request_id] = max(outcome, total.outcomes.get(vector.request_id, outcome))
 
 

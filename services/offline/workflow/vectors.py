@@ -14,6 +14,7 @@ from skewless import kernel
 from skewless.definitions.catalog import Catalog, is_stream_view
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, WindowView
 from skewless.errors import InvalidArgumentError, Violation
+from skewless.functions.environment import Environment
 from skewless.served import ServedVector
 from skewless.types import Cell, ValueType
 
@@ -23,6 +24,7 @@ class Group:
     """Served vectors of one list of features, row by row.
 
     places: (vector, row in it) of each row.
+    environment: where the Python functions of all of them ran; None: nowhere, or not in one.
     """
 
     pins: Sequence[Pin]
@@ -30,6 +32,7 @@ class Group:
     places: Sequence[tuple[ServedVector, int]]
     rows: Rows
     knowledge: Knowledge
+    environment: Environment | None
 
 
 def pins_of(catalog: Catalog, vector: ServedVector) -> tuple[Pin, ...]:
@@ -45,9 +48,9 @@ def pins_of(catalog: Catalog, vector: ServedVector) -> tuple[Pin, ...]:
 
 def groups(catalog: Catalog, vectors: Iterable[ServedVector]) -> list[Group]:
     """Vectors with the same features together, so that each view is computed once for all of them."""
-    together: dict[tuple[str, str, tuple[str, ...]], list[ServedVector]] = {}
+    together: dict[tuple[str, str, tuple[str, ...], Environment | None], list[ServedVector]] = {}
     for vector in vectors:
-        key = (vector.project, vector.feature_service, tuple(vector.features))
+        key = (vector.project, vector.feature_service, tuple(vector.features), vector.environment)
         together.setdefault(key, []).append(vector)
     return [group_of(catalog, pins_of(catalog, found[0]), found) for found in together.values()]
 
@@ -71,6 +74,7 @@ def group_of(catalog: Catalog, pins: Sequence[Pin], vectors: Sequence[ServedVect
         places=[(vector, row) for vector in vectors for row in range(vector.rows)],
         rows=Rows(columns, pa.array(times, pa.int64())),
         knowledge=_knowledge(stored, vectors),
+        environment=vectors[0].environment if len({vector.environment for vector in vectors}) == 1 else None,
     )
 
 

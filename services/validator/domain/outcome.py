@@ -20,6 +20,8 @@ class Outcome(enum.Enum):
     """The event log has not reached what the answer knew."""
     NOT_ANSWERED = enum.auto()
     """No value was served that could be compared."""
+    NOT_REPLAYED = enum.auto()
+    """A Python function was not called again; whatever else could be compared is equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Decision(enum.Enum):
 def decide(outcome: Outcome | None, failure: SkewlessError | None) -> Decision:
     """What follows for a request; ``outcome`` is None if the answer says nothing about it."""
     match outcome:
-        case Outcome.EQUAL | Outcome.DIFFERENT | Outcome.NOT_ANSWERED:
+        case Outcome.EQUAL | Outcome.DIFFERENT | Outcome.NOT_ANSWERED | Outcome.NOT_REPLAYED:
             return Decision.COUNT
         case Outcome.NOT_YET_LOGGED:
             return Decision.WAIT

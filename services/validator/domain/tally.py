@@ -18,6 +18,7 @@ class Tally:
 
     left_out: not replayed because only a share is.
     given_up: undecided for too long.
+    not_replayed: of requests with a value of a Python function that was not computed again.
     """
 
     seen: int = 0
@@ -25,6 +26,7 @@ class Tally:
     replayed: int = 0
     mismatches: int = 0
     given_up: int = 0
+    not_replayed: int = 0
     examples: list[Difference] = field(default_factory=list)
 
     def compared(self, rows: int, different: int, differences: Sequence[Difference]) -> None:
@@ -36,7 +38,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Report:
-    """A project at an instant: ``seen = left_out + replayed + pending + given_up``.
+    """A project at an instant: ``seen = left_out + replayed + not_replayed + pending + given_up``.
 
     oldest_pending_s: how long the oldest undecided vector has been waiting, in seconds; 0 without any.
     """
@@ -51,6 +53,7 @@ class Report:
     oldest_pending_s: float
     examples: Sequence[Difference]
     profiles: Sequence[FeatureProfile]
+    not_replayed: int = 0
 
     @property
     def consistency(self) -> float | None:

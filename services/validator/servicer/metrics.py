@@ -23,6 +23,7 @@ _OF_PROJECTS: Final[tuple[tuple[Metric, Callable[[Report], float | None]], ...]]
     (metrics.MISMATCHED, lambda report: report.mismatches),
     (metrics.UNREPLAYED, lambda report: report.left_out),
     (metrics.GIVEN_UP, lambda report: report.given_up),
+    (metrics.NOT_REPLAYED, lambda report: report.not_replayed),
     (metrics.CONSISTENCY, lambda report: report.consistency),
     (metrics.PENDING, lambda report: report.pending),
     (metrics.OLDEST_PENDING, lambda report: report.oldest_pending_s),

@@ -36,6 +36,7 @@ class ValidatorServicer(stubs.ValidatorServiceServicer):
             examples=[str(example) for example in report.examples],
             left_out=report.left_out,
             given_up=report.given_up,
+            not_replayed=report.not_replayed,
             unread=self.validation.log_state().unread,
         )
 

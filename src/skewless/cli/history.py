@@ -137,7 +137,7 @@ def replay(store: Store, request_ids: Sequence[str], since: str | None, until: s
     with bar("replaying", quiet=quiet) as show:
 
         def on_progress(so_far: Replay) -> None:
-            show(so_far.replayed + so_far.not_yet_logged + so_far.unanswered, so_far.vectors)
+            show(so_far.replayed + so_far.not_yet_logged + so_far.unanswered + so_far.not_replayed, so_far.vectors)
 
         found = store.replay(
             list(request_ids),
@@ -153,6 +153,7 @@ def replay(store: Store, request_ids: Sequence[str], since: str | None, until: s
         "not_yet_logged": found.not_yet_logged,
         "unanswered": found.unanswered,
         "not_answered": found.not_answered,
+        "not_replayed": found.not_replayed,
     }
     document = {**counts, "differences": list(map(_difference, found.differences)), "outcomes": dict(found.outcomes)}
     lines = [table([name.replace("_", " ") for name in counts], [list(counts.values())])]

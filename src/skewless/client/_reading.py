@@ -227,5 +227,6 @@ def report(answer: validator_pb.GetReportResponse) -> results.Report:
         examples=tuple(answer.examples),
         left_out=answer.left_out,
         given_up=answer.given_up,
+        not_replayed=answer.not_replayed,
         unread=answer.unread,
     )

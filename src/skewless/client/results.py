@@ -122,15 +122,18 @@ class Replay:
     not_yet_logged: int
     """Vectors whose knowledge the event log has not reached; ask again."""
     unanswered: int
-    """Vectors none of whose values could be compared; the sum of this, `equal`, `different` and `not_yet_logged` is
-    `vectors`."""
+    """Vectors none of whose values could be compared; the sum of this, `equal`, `different`, `not_yet_logged` and
+    `not_replayed` is `vectors`."""
     not_answered: int
     """Values that were served without a value by an honest status, and so not compared."""
     differences: tuple[Difference, ...]
     """At most 1,000."""
     outcomes: Mapping[str, str]
-    """By request id, where ids were given: "EQUAL", "DIFFERENT", "NOT_YET_LOGGED" or "NOT_ANSWERED"."""
+    """By request id, where ids were given: "EQUAL", "DIFFERENT", "NOT_YET_LOGGED", "NOT_ANSWERED" or
+    "NOT_REPLAYED"."""
     done: bool
+    not_replayed: int = 0
+    """Vectors with a value of a Python function that was not computed again; whatever else could be is equal."""
 
 
 @dataclass(frozen=True)
@@ -315,6 +318,8 @@ class Report:
     left_out: int
     """Vectors that are not replayed, because only a share of the requests is."""
     given_up: int
-    """Vectors undecided for too long. ``seen = left_out + replayed + given_up + pending``."""
+    """Vectors undecided for too long. ``seen = left_out + replayed + not_replayed + given_up + pending``."""
     unread: int
     """Records of the served log, of all projects, that were not read yet; they are not in ``seen``."""
+    not_replayed: int = 0
+    """Vectors with a value of a Python function that was not computed again; whatever else could be is equal."""

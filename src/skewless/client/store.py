@@ -254,6 +254,7 @@ class Store:
                 differences=tuple(differences),
                 outcomes=dict(outcomes),
                 done=answer.done,
+                not_replayed=answer.not_replayed,
             )
             if on_progress is not None:
                 on_progress(so_far)

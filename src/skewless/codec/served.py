@@ -10,6 +10,7 @@ from skewless.api.events.v1 import served_pb2
 from skewless.api.online.v1 import online_service_pb2 as online_pb2
 from skewless.api.types.v1 import value_pb2
 from skewless.codec.values import column_from_proto, value_from_proto
+from skewless.functions.environment import Environment
 from skewless.served import Prediction, ServedColumn, ServedVector
 from skewless.types import Cell
 
@@ -48,7 +49,16 @@ def _vector(message: served_pb2.ServedVector) -> ServedVector:
         columns=_Columns(response),
         rows=_rows(response),
         served_at_us=message.served_at_us,
+        environment=_environment(message),
+        arguments={(found.meaning, found.feature): found.digests for found in message.function_arguments},
     )
+
+
+def _environment(message: served_pb2.ServedVector) -> Environment | None:
+    if not message.HasField("function_environment"):
+        return None
+    found = message.function_environment
+    return Environment(found.interpreter, found.machine, found.lock)
 
 
 class _Columns:

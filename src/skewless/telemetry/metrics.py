@@ -181,6 +181,13 @@ UNREPLAYED: Final = Metric(
     "skewless_unreplayed_vectors", "counter", "Vectors left out because only a share is replayed", _PROJECT, _VALIDATOR
 )
 GIVEN_UP: Final = Metric("skewless_given_up_vectors", "counter", "Vectors undecided for too long", _PROJECT, _VALIDATOR)
+NOT_REPLAYED: Final = Metric(
+    "skewless_not_replayed_vectors",
+    "counter",
+    "Vectors with a value of a Python function that was not computed again",
+    _PROJECT,
+    _VALIDATOR,
+)
 CONSISTENCY: Final = Metric(
     "offline_online_consistency",
     "gauge",

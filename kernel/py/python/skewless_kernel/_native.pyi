@@ -482,7 +482,7 @@ class OnDemandView:
         request_times_us: ArrowArrayExportable,
     ) -> tuple[bytes | None, bytes]:
         """What a Python function is called with, as JSON: a list of arguments per row, null for a row that is not
-        called; None if none is. And 16 bytes per row that tell its arguments from others.
+        called; None if none is. And 16 bytes per row that tell its arguments from others, zeros for a row not called.
 
         ``columns`` and ``request_times_us`` as in `evaluate`. Raises InputError, also for what is no function.
         """
