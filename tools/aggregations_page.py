@@ -90,14 +90,18 @@ def _law_row(law: kernel.Aggregation) -> list[str]:
         _gives(law),
         law.keeps,
         "yes" if law.subtractable else "no",
-        "0" if law.zero_when_empty else "null",
+        law.over_nothing,
         _limit(law),
     ]
 
 
 def _gives(law: kernel.Aggregation) -> str:
     results = {result for _, result in law.results}
-    return results.pop() if len(results) == 1 else "the column's type"
+    if len(results) == 1:
+        return f"`{results.pop()}`" if "list" in next(iter(results)) else results.pop()
+    return (
+        "a list of the column's type" if all(result.startswith("list") for result in results) else "the column's type"
+    )
 
 
 def _limit(law: kernel.Aggregation) -> str:

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
         count_distinct,
         count_where,
         first,
+        first_n,
+        histogram,
         last,
+        last_distinct_n,
+        last_n,
         quantile,
         rate,
         stddev,
         stddev_pop,
         time_since_last,
+        top_n,
         variance,
         variance_pop,
     )
@@ -64,8 +69,12 @@ __all__ = [
     "count_where",
     "exact",
     "first",
+    "first_n",
+    "histogram",
     "lag",
     "last",
+    "last_distinct_n",
+    "last_n",
     "lifetime",
     "load",
     "max",
@@ -76,6 +85,7 @@ __all__ = [
     "stddev_pop",
     "sum",
     "time_since_last",
+    "top_n",
     "tumbling",
     "variance",
     "variance_pop",
@@ -83,8 +93,8 @@ __all__ = [
 
 _HOMES = {
     "skewless.definitions.aggregates": (
-        "avg count count_distinct count_where first last max_ min_ quantile rate stddev stddev_pop sum_ "
-        "time_since_last variance variance_pop"
+        "avg count count_distinct count_where first first_n histogram last last_distinct_n last_n max_ min_ quantile "
+        "rate stddev stddev_pop sum_ time_since_last top_n variance variance_pop"
     ),
     "skewless.definitions.functions": "PythonFunction",
     "skewless.definitions.loading": "load",

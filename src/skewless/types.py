@@ -1,8 +1,8 @@
 """Value types, statuses and instants: the vocabulary that every part shares.
 
-A cell is ``None`` (null), ``int``, ``float``, ``bool`` or ``str``. A timestamp cell is an ``int``:
-microseconds since 1970-01-01T00:00:00Z. ``datetime`` objects stop at the edge: `to_micros` and
-`from_micros` convert them.
+A cell is ``None`` (null), ``int``, ``float``, ``bool``, ``str``, or a ``list`` of one of these without null.
+A timestamp cell is an ``int``: microseconds since 1970-01-01T00:00:00Z. ``datetime`` objects stop at the
+edge: `to_micros` and `from_micros` convert them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import datetime as dt
 import enum
 import math
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from skewless.errors import NaiveTimestampError, WrongTypeError
 
-Cell: TypeAlias = int | float | bool | str | None
+Scalar: TypeAlias = int | float | bool | str
+Cell: TypeAlias = Scalar | list[Scalar] | None
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -33,6 +34,17 @@ class ValueType(enum.StrEnum):
     BOOL = "bool"
     STRING = "string"
     TIMESTAMP = "timestamp"
+    INT64_LIST = "list<int64>"
+    FLOAT64_LIST = "list<float64>"
+    BOOL_LIST = "list<bool>"
+    STRING_LIST = "list<string>"
+    TIMESTAMP_LIST = "list<timestamp>"
+
+    @property
+    def element(self) -> ValueType | None:
+        """The type of the items of a list; None for a single value."""
+        name = self.value.removeprefix("list<")
+        return None if name == self.value else ValueType(name.removesuffix(">"))
 
     @property
     def numeric(self) -> bool:
@@ -92,9 +104,20 @@ def check_cell(value: object, expected: ValueType, *, field: str) -> Cell:
         return None
     if isinstance(value, dt.datetime) and expected is ValueType.TIMESTAMP:
         return to_micros(value, field=field)
+    if (element := expected.element) is not None:
+        return _check_list(value, element, field=field, expected=expected)
     if _TESTS[expected](value):
         return float(value) if expected is ValueType.FLOAT64 else value  # type: ignore[arg-type,return-value]
     raise WrongTypeError(field=field, expected=expected.value, got=describe(value))
+
+
+def _check_list(value: object, element: ValueType, *, field: str, expected: ValueType) -> Cell:
+    if not isinstance(value, list | tuple):
+        raise WrongTypeError(field=field, expected=expected.value, got=describe(value))
+    items = [check_cell(item, element, field=f"{field}[{place}]") for place, item in enumerate(value)]
+    if None in items:
+        raise WrongTypeError(field=f"{field}[{items.index(None)}]", expected=element.value, got="None")
+    return cast("list[Scalar]", items)
 
 
 def _whole(value: object) -> bool:

@@ -89,6 +89,8 @@ def state_of(stored: Stored, entity: str) -> tuple[bytes | None, bytes | None]:
 
 def _text(value: object) -> object:
     """A double in the form that shows each bit."""
+    if isinstance(value, list):
+        return [_text(item) for item in value]
     return value.hex() if isinstance(value, float) else value
 
 

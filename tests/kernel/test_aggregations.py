@@ -8,7 +8,7 @@ import pytest
 
 import skewless
 from skewless import kernel
-from tests.oracle.aggregates import DEFAULT_BOUND, Aggregation, aggregate
+from tests.oracle.aggregates import DEFAULT_BOUNDS, Aggregation, aggregate
 from tests.oracle.cells import Status
 from tests.roads.cases import result_type
 from tests.roads.meaning import canonical
@@ -90,9 +90,9 @@ def test_the_oracle_gives_the_types_and_empty_values_of_the_table(law: kernel.Ag
         what = Aggregation(law.name, None if column is None else "c", column, width=1, where=lambda _row: True)
         assert result_type(what) == result
         cell = aggregate(what, [], 0)
-        assert (cell.value == 0) is law.zero_when_empty
-        assert (cell.value is None) is not law.zero_when_empty
-        assert cell.status is (Status.PRESENT if law.zero_when_empty else Status.NULL)
+        empty = {"0": 0, "null": None, "an empty list": [], "a list of zeros": [0]}[law.over_nothing]
+        assert cell.value == empty
+        assert cell.status is (Status.NULL if empty is None else Status.PRESENT)
 
 
 @BY_LAW
@@ -104,9 +104,11 @@ def test_the_definitions_in_python_have_it(law: kernel.Aggregation) -> None:
         optional = parameters["column"].default is None
         assert optional is any(column is None for column, _ in law.results)
     assert ("where" in parameters) is law.has_condition
+    assert ("n" in parameters) is law.has_number
+    assert ("edges" in parameters) is law.has_edges
     assert ("bound" in parameters) is (law.bounds is not None)
     if law.bounds is not None:
-        assert parameters["bound"].default == law.bounds[0] == DEFAULT_BOUND
+        assert parameters["bound"].default == law.bounds[0] == DEFAULT_BOUNDS[law.name]
 
 
 def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int | None = None) -> bytes:
@@ -131,4 +133,8 @@ def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int
         document["features"][0]["where"] = {"op": "col", "name": "b"}
     if law.name == "quantile":
         document["features"][0] |= {"q_millionths": 500_000, "accuracy_millionths": 10_000, "bins": 48}
+    if law.has_number:
+        document["features"][0]["n"] = 3
+    if law.has_edges:
+        document["features"][0]["edges"] = ["0"] if column == "int64" else [0.5]
     return canonical(document)

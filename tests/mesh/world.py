@@ -45,6 +45,8 @@ def _features() -> list[skewless.definitions.aggregates.Aggregate]:
         skewless.sum("paid", "amount", windows=["1h"]),
         skewless.sum("items", "items", windows=["1h"]),
         skewless.max("most", "amount", windows=["1h"]),
+        skewless.last_n("recent", "items", 3, windows=["1h"]),
+        skewless.histogram("sizes", "amount", [0.0, 50.0], windows=["1h"]),
     ]
 
 
@@ -58,6 +60,8 @@ WHAT = tuple(
         ("paid", Aggregation("sum", "amount", "float64")),
         ("items", Aggregation("sum", "items", "int64")),
         ("most", Aggregation("max", "amount", "float64")),
+        ("recent", Aggregation("last_n", "items", "int64", items=3)),
+        ("sizes", Aggregation("histogram", "amount", "float64", edges=(0.0, 50.0))),
     )
 )
 

@@ -3,24 +3,27 @@
 Written to be read beside the clauses: one function per aggregation, over a plain list, all of it exact.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event
 from tests.oracle.grid import HOUR
 from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
 
-DEFAULT_BOUND = 1000
+DEFAULT_BOUNDS = {"count_distinct": 1000, "top_n": 20}
 LONGEST_TEXT = 128
 
 
 @dataclass(frozen=True)
 class Aggregation:
     """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a
-    rate, `where` to count_where, `q`, `accuracy` (both in millionths) and `bins` to a quantile."""
+    rate, `where` to count_where, `q`, `accuracy` (both in millionths) and `bins` to a quantile, `items` to lists of
+    cells and `edges` to a histogram."""
 
     agg: str
     column: str | None = None
@@ -31,6 +34,8 @@ class Aggregation:
     q: int = 500_000
     accuracy: int = 10_000
     bins: int = 48
+    items: int = 1
+    edges: Sequence[int | float] = ()
 
 
 def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
@@ -51,10 +56,8 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
     assert what.column is not None
     assert what.column_type is not None
     valid = [e for e in window if is_valid(e.row.get(what.column), what.agg)]
-    if what.agg == "last":
-        value, status = last(valid, what.column)
-    elif what.agg == "first":
-        value, status = first(valid, what.column)
+    if what.agg in _IN_ORDER:
+        value, status = _IN_ORDER[what.agg](valid, what)
     else:
         cells = [c for c in (as_read(e.row.get(what.column)) for e in valid) if c is not None]
         value, status = _BY_NAME[what.agg](cells, what)
@@ -65,10 +68,13 @@ def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> 
     return Cell(value, status, event_time)
 
 
+GIVE_BACK = {"min", "max", "first", "last", "first_n", "last_n", "last_distinct_n", "top_n"}
+
+
 def is_valid(cell: Value, agg: str) -> bool:
     """N1 and N9. Null is not invalid: each aggregation has its own say about it."""
     if isinstance(cell, str):
-        return agg not in {"min", "max", "first", "last"} or len(cell.encode()) <= LONGEST_TEXT
+        return agg not in GIVE_BACK or len(cell.encode()) <= LONGEST_TEXT
     return not isinstance(cell, float) or (math.isfinite(cell) and abs(Fraction(cell)) < FLOAT_RANGE)
 
 
@@ -80,20 +86,57 @@ def as_read(cell: Value) -> Value:
 Outcome = tuple[Value, Status]
 
 
-def last(valid: Sequence[Event], column: str) -> Outcome:
+def last(valid: Sequence[Event], what: Aggregation) -> Outcome:
     """A9."""
     if not valid:
         return None, Status.NULL
     newest = max(valid, key=lambda e: (e.t, e.position))
-    return as_read(newest.row.get(column)), Status.PRESENT
+    return as_read(newest.row.get(str(what.column))), Status.PRESENT
 
 
-def first(valid: Sequence[Event], column: str) -> Outcome:
+def first(valid: Sequence[Event], what: Aggregation) -> Outcome:
     """A11."""
     if not valid:
         return None, Status.NULL
     oldest = min(valid, key=lambda e: (e.t, e.position))
-    return as_read(oldest.row.get(column)), Status.PRESENT
+    return as_read(oldest.row.get(str(what.column))), Status.PRESENT
+
+
+def in_order(valid: Sequence[Event], what: Aggregation) -> Outcome:
+    """A15, A16."""
+    ordered = sorted(valid, key=lambda e: (e.t, e.position), reverse=what.agg != "first_n")
+    cells: list[Any] = []
+    for event in ordered:
+        cell = as_read(event.row.get(str(what.column)))
+        again = what.agg == "last_distinct_n" and cell in cells
+        if cell is not None and not again:
+            cells.append(cell)
+    return cells[: what.items], Status.PRESENT
+
+
+def histogram(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A17."""
+    bounds = [-math.inf, *what.edges, math.inf]
+    pairs = itertools.pairwise(bounds)
+    return [sum(low <= exactly_as_it_is(c) < high for c in cells) for low, high in pairs], Status.PRESENT
+
+
+def exactly_as_it_is(cell: Value) -> Fraction:
+    """N5."""
+    assert isinstance(cell, int | float)
+    return Fraction(cell)
+
+
+def top_n(cells: Sequence[Value], what: Aggregation) -> Outcome:
+    """A18."""
+    different: list[Value] = []
+    for cell in cells:
+        if cell not in different:
+            different.append(cell)
+    if len(different) > (what.bound or DEFAULT_BOUNDS["top_n"]):
+        return None, Status.OVER_BOUND
+    different.sort(key=lambda cell: (-sum(c == cell for c in cells), order(cell)))
+    return different[: what.items], Status.PRESENT
 
 
 def count(cells: Sequence[Value], what: Aggregation) -> Outcome:
@@ -181,7 +224,7 @@ def count_distinct(cells: Sequence[Value], what: Aggregation) -> Outcome:
     for cell in cells:
         if cell not in different:
             different.append(cell)
-    bound = DEFAULT_BOUND if what.bound is None else what.bound
+    bound = DEFAULT_BOUNDS["count_distinct"] if what.bound is None else what.bound
     if len(different) > bound:
         return None, Status.OVER_BOUND
     return len(different), Status.PRESENT
@@ -233,10 +276,17 @@ def order(cell: Value) -> tuple[bytes, int | float]:
     """A5: numbers by size, strings by their UTF-8 bytes."""
     if isinstance(cell, str):
         return cell.encode(), 0
-    assert cell is not None
+    assert isinstance(cell, int | float)
     return b"", cell
 
 
+_IN_ORDER = {
+    "first": first,
+    "last": last,
+    "first_n": in_order,
+    "last_n": in_order,
+    "last_distinct_n": in_order,
+}
 _BY_NAME: dict[str, Callable[[Sequence[Value], Aggregation], Outcome]] = {
     "count": count,
     "sum": total,
@@ -249,5 +299,7 @@ _BY_NAME: dict[str, Callable[[Sequence[Value], Aggregation], Outcome]] = {
     "variance_pop": variance_pop,
     "stddev_pop": stddev_pop,
     "count_distinct": count_distinct,
+    "histogram": histogram,
+    "top_n": top_n,
     "quantile": quantile,
 }

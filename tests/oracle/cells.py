@@ -4,10 +4,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-Value: TypeAlias = int | float | bool | str | None
-"""A cell. Timestamps are int microseconds (T1); None is null."""
+Value: TypeAlias = int | float | bool | str | list[Any] | None
+"""A cell. Timestamps are int microseconds (T1); None is null; a list has items of one type."""
 
 Row: TypeAlias = Mapping[str, Value]
 
@@ -46,6 +46,8 @@ def same_value(a: Value, b: Value) -> bool:
     """Equal in type and bits: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
     if type(a) is not type(b):
         return False
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same_value, a, b))
     if isinstance(a, float) and isinstance(b, float):
         return struct.pack(">d", a) == struct.pack(">d", b)
     return a == b

@@ -62,6 +62,7 @@ _QUANTILES = tuple(
     for q, accuracy, bins in ((500_000, 10_000, 6), (0, 10_000, 6), (950_000, 200_000, 4), (1_000_000, 200_000, 4))
 )
 _ANY = ("count", "count_distinct", "first", "last")
+_LISTS = ("first_n", "last_n", "last_distinct_n", "top_n")
 _BY_TYPE = {
     "float64": (*_NUMBERS, "min", "max", *_ANY),
     "int64": (*_NUMBERS, "min", "max", *_ANY),
@@ -82,6 +83,16 @@ AGGREGATIONS = (
     Aggregation("rate"),
     Aggregation("count_where"),
     *_QUANTILES,
+    *(
+        Aggregation(agg, column.name, column.type, 3 if agg == "top_n" else None, items=items)
+        for column in COLUMNS
+        for agg in _LISTS
+        for items in (1, 3)
+        # Texts in tiles of seconds would exceed what a state may be allowed.
+        if column.type != "string" or agg.startswith("last") or (agg, items) == ("first_n", 1)
+    ),
+    Aggregation("histogram", "x", "float64", edges=(-1.5, 0.0, 1e6)),
+    Aggregation("histogram", "i", "int64", edges=(-(2**63), 0, 2)),
     *(
         Aggregation(agg, column.name, column.type, bound)
         for column in COLUMNS

@@ -393,6 +393,10 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[st
     if agg == "quantile":
         shares = {name: round(own.pop(name) * 1_000_000) for name in ("q", "accuracy") if name in own}
         what = replace(what, **shares, **_numbers(own, "bins"))
+    if "n" in own:
+        what = replace(what, items=own.pop("n"))
+    if agg == "histogram":
+        what = replace(what, edges=own.pop("edges"))
     _nothing_left(own)
     return WindowFeature(name, what, width, hop, shape)
 
@@ -432,6 +436,10 @@ def result_type(what: Aggregation) -> str:
     if what.agg in {"avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate", "quantile"}:
         return "float64"
     assert what.column_type is not None
+    if what.agg == "histogram":
+        return "list<int64>"
+    if what.agg.endswith("_n"):
+        return f"list<{what.column_type}>"
     return what.column_type
 
 
@@ -443,6 +451,8 @@ def typed(raw: Any, kind: str, day: str = DEFAULT_DAY) -> Value:
     """A cell written in YAML; float64 may be hexadecimal text."""
     if raw is None:
         return None
+    if kind.startswith("list<"):
+        return [typed(item, kind.removeprefix("list<").removesuffix(">"), day) for item in raw]
     if kind == "float64":
         return float.fromhex(raw) if isinstance(raw, str) else float(raw)
     if kind == "timestamp":

@@ -127,6 +127,8 @@ def plain(scalar: pa.Scalar) -> Any:
     """A scalar of Arrow as a cell; timestamps are microseconds."""
     if pa.types.is_timestamp(scalar.type):
         return scalar.cast(pa.int64()).as_py()
+    if pa.types.is_list(scalar.type) and scalar.is_valid:
+        return [plain(item) for item in scalar.values]
     return scalar.as_py()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import rfc8785
 
-from tests.oracle.aggregates import DEFAULT_BOUND, Aggregation
+from tests.oracle.aggregates import DEFAULT_BOUNDS, Aggregation
 from tests.oracle.protobuf import Field
 from tests.oracle.verdicts import Column
 from tests.oracle.windows import WindowFeature
@@ -147,9 +147,14 @@ def _columns(columns: Sequence[Column]) -> list[dict[str, Any]]:
     ]
 
 
-def _own_members(what: Aggregation) -> dict[str, int]:
+def _own_members(what: Aggregation) -> dict[str, Any]:
     if what.agg == "quantile":
         return {"q_millionths": what.q, "accuracy_millionths": what.accuracy, "bins": what.bins}
+    if what.agg.endswith("_n"):
+        return {"n": what.items}
+    if what.agg == "histogram":
+        is_float = what.column_type == "float64"
+        return {"edges": [float(edge) if is_float else str(edge) for edge in what.edges]}
     return {}
 
 
@@ -169,6 +174,4 @@ def _edges(feature: WindowFeature) -> dict[str, Any]:
 
 
 def _bound(agg: str, bound: int | None) -> int | None:
-    if agg != "count_distinct":
-        return None
-    return DEFAULT_BOUND if bound is None else bound
+    return DEFAULT_BOUNDS.get(agg) if bound is None else bound

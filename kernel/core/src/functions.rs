@@ -158,7 +158,8 @@ fn write_cell(text: &mut String, cell: Cell<'_>) {
     };
     // Writing to a text cannot fail.
     let _ = match cell {
-        Cell::Null => text.write_str("null"),
+        // No input is a list (F1).
+        Cell::Null | Cell::List(..) => text.write_str("null"),
         Cell::Int(x) | Cell::Timestamp(x) => write!(text, "{x}"),
         // The shortest text that is read back as this double; with a fraction, so that it is read as one.
         Cell::Float(x) => write!(text, "{x:?}"),
@@ -207,5 +208,7 @@ fn read_cell(json: &Json, kind: Type) -> Option<Value> {
             .as_i64()
             .filter(|time| (limits::INSTANTS.0..=limits::INSTANTS.1).contains(time))
             .map(Value::Timestamp),
+        // No result is a list (F1).
+        Type::List(_) => None,
     }
 }

@@ -3,11 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// The type of a column, a feature or an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Type {
     /// A signed 64-bit integer.
     Int64,
@@ -19,16 +16,27 @@ pub enum Type {
     String,
     /// Microseconds since the Unix epoch, UTC.
     Timestamp,
+    /// A list of values of one scalar type, none of them null.
+    List(&'static Self),
 }
 
 impl Type {
-    /// Every type, in a fixed order.
-    pub const ALL: [Self; 5] = [
+    /// The types of single values, in a fixed order.
+    pub const SCALARS: [Self; 5] = [
         Self::Int64,
         Self::Float64,
         Self::Bool,
         Self::String,
         Self::Timestamp,
+    ];
+
+    /// The types of lists, in the order of [`Self::SCALARS`].
+    pub const LISTS: [Self; 5] = [
+        Self::List(&Self::Int64),
+        Self::List(&Self::Float64),
+        Self::List(&Self::Bool),
+        Self::List(&Self::String),
+        Self::List(&Self::Timestamp),
     ];
 
     /// The name of the type in definitions.
@@ -39,12 +47,32 @@ impl Type {
             Self::Bool => "bool",
             Self::String => "string",
             Self::Timestamp => "timestamp",
+            Self::List(Self::Int64) => "list<int64>",
+            Self::List(Self::Float64) => "list<float64>",
+            Self::List(Self::Bool) => "list<bool>",
+            Self::List(Self::String) => "list<string>",
+            Self::List(Self::Timestamp) => "list<timestamp>",
+            Self::List(Self::List(_)) => "list of lists",
         }
     }
 
     /// The type of this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        let mut all = Self::SCALARS.into_iter().chain(Self::LISTS);
+        all.find(|kind| kind.name() == name)
+    }
+
+    /// The type of the items of a list; absent for a single value.
+    pub const fn element(self) -> Option<&'static Self> {
+        match self {
+            Self::List(of) => Some(of),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is a single one, and no list.
+    pub const fn is_scalar(self) -> bool {
+        !matches!(self, Self::List(_))
     }
 
     /// Whether arithmetic takes the type (timestamps are not numbers).
@@ -77,6 +105,8 @@ pub enum Value {
     String(Arc<str>),
     /// Of type [`Type::Timestamp`]: microseconds since the Unix epoch, UTC.
     Timestamp(i64),
+    /// Of type [`Type::List`] of the first: its items in order, of that type and never null.
+    List(&'static Type, Arc<[Self]>),
 }
 
 impl Value {
@@ -86,7 +116,7 @@ impl Value {
     }
 
     /// The type, absent for null.
-    pub const fn kind(&self) -> Option<Type> {
+    pub fn kind(&self) -> Option<Type> {
         match self {
             Self::Null => None,
             Self::Int(_) => Some(Type::Int64),
@@ -94,6 +124,7 @@ impl Value {
             Self::Bool(_) => Some(Type::Bool),
             Self::String(_) => Some(Type::String),
             Self::Timestamp(_) => Some(Type::Timestamp),
+            Self::List(of, _) => Some(Type::List(of)),
         }
     }
 
@@ -106,6 +137,9 @@ impl Value {
     pub fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::List(of, a), Self::List(other, b)) => {
+                of == other && a.len() == b.len() && a.iter().zip(&**b).all(|(a, b)| a.same(b))
+            }
             (a, b) => a == b,
         }
     }
@@ -123,7 +157,7 @@ mod tests {
 
     #[test]
     fn names_of_types_are_read_back() {
-        for kind in Type::ALL {
+        for kind in Type::SCALARS.into_iter().chain(Type::LISTS) {
             assert_eq!(Type::from_name(kind.name()), Some(kind));
         }
         assert_eq!(Type::from_name("decimal"), None);
@@ -131,7 +165,7 @@ mod tests {
 
     #[test]
     fn null_fits_every_type_and_others_only_their_own() {
-        assert!(Type::ALL.into_iter().all(|kind| Value::Null.fits(kind)));
+        assert!(Type::SCALARS.into_iter().all(|kind| Value::Null.fits(kind)));
         assert!(Value::Int(1).fits(Type::Int64));
         assert!(!Value::Int(1).fits(Type::Timestamp));
     }
@@ -140,5 +174,14 @@ mod tests {
     fn sameness_sees_the_sign_of_zero() {
         assert!(!Value::Float(0.0).same(&Value::Float(-0.0)));
         assert!(Value::Float(f64::NAN).same(&Value::Float(f64::NAN)));
+        let list = |x: f64| Value::List(&Type::Float64, [Value::Float(x)].into());
+        assert!(list(0.0).same(&list(0.0)) && !list(0.0).same(&list(-0.0)));
+    }
+
+    #[test]
+    fn an_empty_list_has_the_type_of_its_items() {
+        let empty = |of| Value::List(of, [].into());
+        assert!(!empty(&Type::Int64).same(&empty(&Type::String)));
+        assert!(empty(&Type::Int64).fits(Type::List(&Type::Int64)));
     }
 }

@@ -56,10 +56,27 @@ impl Aggregation {
         self.0.keeps.algebra() == Algebra::Subtractable
     }
 
-    /// Whether it is 0 over nothing, and not null.
+    /// Whether a feature says how many items it has at most, its member `n`.
     #[getter]
-    fn zero_when_empty(&self) -> bool {
-        self.0.empty == Empty::Zero
+    fn has_number(&self) -> bool {
+        self.0.has_number()
+    }
+
+    /// Whether a feature has edges of its own, its member `edges`.
+    #[getter]
+    fn has_edges(&self) -> bool {
+        self.0.has_edges()
+    }
+
+    /// What it is over nothing, for people.
+    #[getter]
+    fn over_nothing(&self) -> &'static str {
+        match self.0.empty {
+            Empty::Zero => "0",
+            Empty::Null => "null",
+            Empty::NoItems => "an empty list",
+            Empty::Zeros => "a list of zeros",
+        }
     }
 
     /// The status, if any, that says that there is no value although there are events.

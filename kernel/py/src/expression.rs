@@ -15,6 +15,7 @@ use skewless_core::value::Type;
 use crate::arrow::{ArrowBatch, all_batches};
 use crate::columns::BatchColumns;
 use crate::errors::{InputError, definition_error};
+use crate::stream::output::ColumnBuilder;
 
 type Results<'a> = Vec<Result<Cell<'a>, Overflow>>;
 
@@ -122,6 +123,13 @@ fn values(results: &Results<'_>, kind: Type) -> ArrayRef {
         Type::Float64 => column!(Float64Builder, Cell::Float(x) => *x),
         Type::Bool => column!(BooleanBuilder, Cell::Bool(x) => *x),
         Type::String => column!(StringBuilder, Cell::Text(x) => *x),
+        Type::List(_) => {
+            let mut builder = ColumnBuilder::new(kind, results.len());
+            for result in results {
+                builder.append(result.unwrap_or(Cell::Null));
+            }
+            builder.finish()
+        }
     }
 }
 

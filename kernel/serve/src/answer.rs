@@ -6,6 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
 use skewless_core::answer::Answer;
+use skewless_core::expr;
+use skewless_core::latest::wire;
 use skewless_core::status::Status;
 use skewless_core::value::Value;
 
@@ -190,6 +192,11 @@ fn value(out: &mut Vec<u8>, value: &Value) {
             out.extend_from_slice(text.as_bytes());
         }
         Value::Timestamp(instant) => tagged_varint(out, 5, bits(*instant)),
+        Value::List(..) => {
+            let message = wire::to_bytes(expr::Cell::from(value));
+            encode_varint(message.len() as u64, out);
+            out.extend_from_slice(&message);
+        }
     }
 }
 
@@ -255,6 +262,7 @@ mod tests {
     use crate::wire::types;
     use crate::wire::types::value::Kind;
     use prost::Message;
+    use skewless_core::value::Type;
 
     fn cells() -> Vec<Cell<'static>> {
         let text = "é".repeat(100);
@@ -266,6 +274,15 @@ mod tests {
             Answer::of(Value::from(""), Some(128)),
             Answer::of(Value::from(text.as_str()), Some(1)),
             Answer::of(Value::Timestamp(i64::MIN), Some(i64::MAX)),
+            Answer::of(
+                Value::List(&Type::Int64, [Value::Int(-1), Value::Int(300)].into()),
+                None,
+            ),
+            Answer::of(
+                Value::List(&Type::String, [Value::from(""), Value::from("é")].into()),
+                None,
+            ),
+            Answer::of(Value::List(&Type::Float64, [].into()), None),
             Answer::without(Status::Unavailable),
         ]
         .map(Cell::from)
@@ -281,6 +298,13 @@ mod tests {
             Some(Kind::StringValue(String::new())),
             Some(Kind::StringValue("é".repeat(100))),
             Some(Kind::TimestampUsValue(i64::MIN)),
+            Some(Kind::Int64List(types::Int64List {
+                values: vec![-1, 300],
+            })),
+            Some(Kind::StringList(types::StringList {
+                values: vec![String::new(), "é".into()],
+            })),
+            Some(Kind::Float64List(types::Float64List { values: vec![] })),
             None,
         ]
     }
@@ -302,8 +326,8 @@ mod tests {
             columns: vec![
                 FeatureColumn {
                     values: kinds().into_iter().map(|kind| types::Value { kind }).collect(),
-                    statuses: vec![1, 1, 1, 1, 1, 1, 1, 10],
-                    event_times_us: vec![0, -5, 1 << 50, 127, 128, 1, i64::MAX, 0],
+                    statuses: vec![1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10],
+                    event_times_us: vec![0, -5, 1 << 50, 127, 128, 1, i64::MAX, 0, 0, 0, 0],
                     failure: String::new(),
                 },
                 FeatureColumn {

@@ -227,6 +227,11 @@ fn is_another(kind: &Kind, wanted: Type) -> String {
         Kind::BoolValue(_) => (Type::Bool, "bool_value"),
         Kind::StringValue(_) => (Type::String, "string_value"),
         Kind::TimestampUsValue(_) => (Type::Timestamp, "timestamp_us_value"),
+        Kind::Int64List(_) => (Type::List(&Type::Int64), "int64_list"),
+        Kind::Float64List(_) => (Type::List(&Type::Float64), "float64_list"),
+        Kind::BoolList(_) => (Type::List(&Type::Bool), "bool_list"),
+        Kind::StringList(_) => (Type::List(&Type::String), "string_list"),
+        Kind::TimestampUsList(_) => (Type::List(&Type::Timestamp), "timestamp_us_list"),
     };
     let member_to_set = match wanted {
         Type::Int64 => "int64_value",
@@ -234,6 +239,8 @@ fn is_another(kind: &Kind, wanted: Type) -> String {
         Type::Bool => "bool_value",
         Type::String => "string_value",
         Type::Timestamp => "timestamp_us_value",
+        // No request field is a list.
+        Type::List(_) => "another",
     };
     format!("is of type {sent} ({member}); the definition says {wanted}, set {member_to_set}")
 }

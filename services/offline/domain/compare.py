@@ -23,10 +23,18 @@ def answered(served: Column) -> pa.Array:
 def differing(served: Column, computed: Column) -> pa.Array:
     """True where the cells can be compared and are not equal. Doubles are equal iff their bits are."""
     same_null = pc.equal(pc.is_null(served.values), pc.is_null(computed.values))
-    same_value = pc.fill_null(pc.equal(_bits(served.values), _bits(computed.values)), fill_value=True)
+    same_value = pc.fill_null(_equal(served.values, computed.values), fill_value=True)
     same_status = pc.equal(served.statuses, computed.statuses)
     equal = pc.and_(pc.and_(same_null, same_value), same_status)
     return pc.and_(answered(served), pc.invert(equal))
+
+
+def _equal(served: pa.Array, computed: pa.Array) -> pa.Array:
+    if pa.types.is_list(served.type):
+        # Items are never NaN nor negative zero: equal doubles have equal bits.
+        pairs = zip(served.to_pylist(), computed.to_pylist(), strict=True)
+        return pa.array([served == computed for served, computed in pairs], pa.bool_())
+    return pc.equal(_bits(served), _bits(computed))
 
 
 def _bits(values: pa.Array) -> pa.Array:

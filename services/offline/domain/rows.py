@@ -12,12 +12,15 @@ import pyarrow.compute as pc
 from skewless.kernel import entity_id
 from skewless.types import ValueType
 
-ARROW_TYPES: Final[Mapping[ValueType, pa.DataType]] = {
+_SINGLE: Final[Mapping[ValueType, pa.DataType]] = {
     ValueType.INT64: pa.int64(),
     ValueType.FLOAT64: pa.float64(),
     ValueType.BOOL: pa.bool_(),
     ValueType.STRING: pa.string(),
     ValueType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+}
+ARROW_TYPES: Final[Mapping[ValueType, pa.DataType]] = {
+    kind: _SINGLE[kind] if kind.element is None else pa.list_(_SINGLE[kind.element]) for kind in ValueType
 }
 """How a column of each type looks outside the kernel: frames, tables."""
 

@@ -188,6 +188,8 @@ def plain(scalar: pa.Scalar) -> Cell:
     """A cell of the library; a timestamp becomes its microseconds."""
     if scalar.type == ARROW_TYPES[ValueType.TIMESTAMP]:
         scalar = scalar.cast(pa.int64())
+    elif scalar.type == ARROW_TYPES[ValueType.TIMESTAMP_LIST]:
+        scalar = scalar.cast(pa.list_(pa.int64()))
     cell: Cell = scalar.as_py()
     return cell
 

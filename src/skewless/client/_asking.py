@@ -89,8 +89,7 @@ def callback(argument: T, field: str) -> T:
 
 def instant(argument: object, field: str) -> int | None:
     """Microseconds since 1970 of an aware ``datetime`` or of such a number; None stays None."""
-    found = check_cell(argument, ValueType.TIMESTAMP, field=field)
-    return None if found is None else int(found)
+    return cast("int | None", check_cell(argument, ValueType.TIMESTAMP, field=field))
 
 
 def positions(argument: object, field: str) -> list[tuple[str, int, int]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
 from skewless.api.online.v1 import online_service_pb2 as online_pb
@@ -27,12 +28,19 @@ _CHANGES: Final[dict[int, str]] = {
 def value(message: value_pb2.Value) -> results.Value:
     """The value as users see it; an instant outside the years 1 to 9999 stays a number."""
     cell = value_from_proto(message)
-    if message.WhichOneof("kind") != "timestamp_us_value":
-        return cell
+    match message.WhichOneof("kind"):
+        case "timestamp_us_value":
+            return _instant(message.timestamp_us_value)
+        case "timestamp_us_list":
+            return [_instant(micros) for micros in message.timestamp_us_list.values]
+    return cast("results.Value", cell)
+
+
+def _instant(micros: int) -> dt.datetime | int:
     try:
-        return from_micros(message.timestamp_us_value)
+        return from_micros(micros)
     except OverflowError:
-        return cell
+        return micros
 
 
 def status(number: int) -> Status | None:

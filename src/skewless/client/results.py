@@ -10,7 +10,8 @@ from typing import TypeAlias
 from skewless.definitions.resource import Definition
 from skewless.types import Status, from_micros
 
-Value: TypeAlias = int | float | bool | str | dt.datetime | None
+Single: TypeAlias = int | float | bool | str | dt.datetime
+Value: TypeAlias = Single | list[Single] | None
 """A value as users see it: a timestamp is an aware ``datetime`` in UTC."""
 
 

@@ -16,6 +16,11 @@ _TYPES: Final[dict[ValueType, pb.ValueType]] = {
     ValueType.BOOL: pb.VALUE_TYPE_BOOL,
     ValueType.STRING: pb.VALUE_TYPE_STRING,
     ValueType.TIMESTAMP: pb.VALUE_TYPE_TIMESTAMP,
+    ValueType.INT64_LIST: pb.VALUE_TYPE_INT64_LIST,
+    ValueType.FLOAT64_LIST: pb.VALUE_TYPE_FLOAT64_LIST,
+    ValueType.BOOL_LIST: pb.VALUE_TYPE_BOOL_LIST,
+    ValueType.STRING_LIST: pb.VALUE_TYPE_STRING_LIST,
+    ValueType.TIMESTAMP_LIST: pb.VALUE_TYPE_TIMESTAMP_LIST,
 }
 _TYPES_BACK: Final = {value: kind for kind, value in _TYPES.items()}
 _MEMBERS: Final[dict[ValueType, str]] = {
@@ -24,6 +29,11 @@ _MEMBERS: Final[dict[ValueType, str]] = {
     ValueType.BOOL: "bool_value",
     ValueType.STRING: "string_value",
     ValueType.TIMESTAMP: "timestamp_us_value",
+    ValueType.INT64_LIST: "int64_list",
+    ValueType.FLOAT64_LIST: "float64_list",
+    ValueType.BOOL_LIST: "bool_list",
+    ValueType.STRING_LIST: "string_list",
+    ValueType.TIMESTAMP_LIST: "timestamp_us_list",
 }
 _MEMBERS_BACK: Final = {member: kind for kind, member in _MEMBERS.items()}
 
@@ -47,7 +57,13 @@ def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb
     checked = check_cell(cell, kind, field=field)
     if checked is None:
         return pb.Value()
-    return pb.Value(**{_MEMBERS[kind]: checked})  # type: ignore[arg-type]
+    if kind.element is None:
+        return pb.Value(**{_MEMBERS[kind]: checked})  # type: ignore[arg-type]
+    value = pb.Value()
+    items = getattr(value, _MEMBERS[kind])
+    items.SetInParent()  # an empty list is no null
+    items.values.extend(checked)
+    return value
 
 
 def infer_value(cell: object, *, field: str = "value") -> pb.Value:
@@ -78,7 +94,10 @@ def infer_type(cell: object, *, field: str = "value") -> ValueType | None:
 def value_from_proto(value: pb.Value) -> Cell:
     """The cell; a timestamp is an ``int`` in microseconds; a value without a member is ``None``."""
     member = value.WhichOneof("kind")
-    return None if member is None else getattr(value, member)
+    if member is None:
+        return None
+    cell = getattr(value, member)
+    return list(cell.values) if _MEMBERS_BACK[member].element is not None else cell
 
 
 def type_of_value(value: pb.Value) -> ValueType | None:

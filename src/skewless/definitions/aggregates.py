@@ -10,7 +10,7 @@ A mapping of windows names each feature itself. Windows that do not slide are ma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
@@ -38,12 +38,14 @@ class Aggregate:
     where: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     """Members that only this aggregation has, written in millionths."""
-    own: Mapping[str, int] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
     """Other members that only this aggregation has."""
 
     def features(self, build: Build, columns: Mapping[str, str]) -> list[dict[str, Any]]:
         """One feature per window, as in the document."""
         own: dict[str, Any] = dict(self.own)
+        if "edges" in own:
+            own["edges"] = _edges(own["edges"], columns.get(self.column or ""))
         for member, share in self.shares.items():
             with build.at(member):
                 own[f"{member}_millionths"] = _millionths(build, share)
@@ -78,6 +80,13 @@ def _millionths(build: Build, share: float) -> int:
         build.fault(f"{share!r} is no decimal of at most six digits after the point", "OUT_OF_RANGE")
         return 500_000
     return int(written)
+
+
+def _edges(edges: Sequence[float], column: str | None) -> list[Any]:
+    """Over an int64 column as text: numbers of JSON lose digits there. What is no edge, the kernel refuses."""
+    if column == ValueType.INT64.value:
+        return [str(edge) if isinstance(edge, int) else edge for edge in edges]
+    return [float(edge) if isinstance(edge, int) and float(edge) == edge else edge for edge in edges]
 
 
 def _suffix(window: object, place: int) -> str:
@@ -150,6 +159,37 @@ def last(name: str, column: str, *, windows: Windows, hop: Duration | None = Non
 def first(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
     """The value of the oldest event, of the column's type; null if it is null there, and over nothing."""
     return Aggregate(name, "first", column, windows, hop)
+
+
+def first_n(name: str, column: str, n: int, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The ``n`` oldest values that are not null, oldest first. A list, empty over nothing."""
+    return Aggregate(name, "first_n", column, windows, hop, own={"n": n})
+
+
+def last_n(name: str, column: str, n: int, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The ``n`` newest values that are not null, newest first. A list, empty over nothing."""
+    return Aggregate(name, "last_n", column, windows, hop, own={"n": n})
+
+
+def last_distinct_n(name: str, column: str, n: int, *, windows: Windows, hop: Duration | None = None) -> Aggregate:
+    """The ``n`` different values that came last, the one of the newest event first. A list, empty over nothing."""
+    return Aggregate(name, "last_distinct_n", column, windows, hop, own={"n": n})
+
+
+def top_n(
+    name: str, column: str, n: int, *, windows: Windows, hop: Duration | None = None, bound: int = 20
+) -> Aggregate:
+    """The ``n`` most frequent values, the most frequent first, of equally frequent ones the least. With more than
+    ``bound`` different ones in the window the status OVER_BOUND. A list, empty over nothing."""
+    return Aggregate(name, "top_n", column, windows, hop, bound, own={"n": n})
+
+
+def histogram(
+    name: str, column: str, edges: Sequence[float], *, windows: Windows, hop: Duration | None = None
+) -> Aggregate:
+    """How many values lie below the first of the rising ``edges``, from there up to the next, and so on, and from the
+    last on: a list of one number more than edges, zeros over nothing."""
+    return Aggregate(name, "histogram", column, windows, hop, own={"edges": list(edges)})
 
 
 def rate(name: str, column: str | None = None, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

@@ -119,6 +119,10 @@ class WindowFeature:
     quantile: Quantile | None = None
     window: Any = field(default=None, repr=False, hash=False)
     """The kind of the window as JSON, unless it slides; then None."""
+    items: int | None = None
+    """The most items of a list of cells, where the aggregation gives one."""
+    edges: tuple[float, ...] | None = None
+    """The rising edges of a histogram."""
 
 
 @dataclass(frozen=True, slots=True)

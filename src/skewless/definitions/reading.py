@@ -222,9 +222,15 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
                 where=feature.value.get("where"),
                 quantile=_quantile(feature) if feature.at("agg").value == "quantile" else None,
                 window=feature.value.get("window"),
+                items=feature.at("n").integer() if "n" in feature.value else None,
+                edges=tuple(map(_edge, feature.value["edges"])) if "edges" in feature.value else None,
             )
         ),
     )
+
+
+def _edge(written: str | float) -> float:
+    return int(written) if isinstance(written, str) else written
 
 
 def _quantile(feature: Node) -> Quantile:

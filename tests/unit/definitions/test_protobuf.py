@@ -211,7 +211,7 @@ def test_every_fault_is_told_at_once() -> None:
 def test_the_kernel_reads_a_type_of_fields_as_the_same_columns(kind: str) -> None:
     document = json.loads(made({"at": "timestamp", "x": "string"}, x="user").meaning_json)
     taken = []
-    for column in ValueType:
+    for column in (own for own in ValueType if own.element is None):
         document["source"]["columns"][1]["type"] = column.value
         names = [{"number": 0, "name": "NONE"}] if (kind, column) == ("enum", ValueType.STRING) else None
         document["source"]["payload"]["fields"][1] |= {"type": kind, "names": names}

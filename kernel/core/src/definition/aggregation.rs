@@ -41,6 +41,16 @@ pub enum Aggregation {
     CountWhere,
     /// The cell at a share of their order, as the middle of its bin.
     Quantile,
+    /// The cells of the oldest events, oldest first, up to a number.
+    FirstN,
+    /// The cells of the newest events, newest first, up to a number.
+    LastN,
+    /// The different cells, that of the newest event first, up to a number.
+    LastDistinctN,
+    /// How many cells lie between declared edges.
+    Histogram,
+    /// The most frequent cells, most frequent first, up to a number; exact up to a bound of different ones.
+    TopN,
 }
 
 /// What is true of an aggregation.
@@ -87,6 +97,16 @@ pub enum Keeps {
     NewestCell,
     /// The newest time.
     NewestTime,
+    /// The oldest cells with their times and positions, up to a number.
+    OldestCells,
+    /// The newest cells with their times and positions, up to a number.
+    NewestCells,
+    /// The newest different cells with their times and positions, up to a number.
+    NewestDifferent,
+    /// How many cells lie between each two edges.
+    Buckets,
+    /// Each different cell and how often it came, up to a bound.
+    Frequencies,
 }
 
 /// What can be done with what is kept. All of them merge in any order.
@@ -105,6 +125,10 @@ pub enum Empty {
     Zero,
     /// Null.
     Null,
+    /// A list without items.
+    NoItems,
+    /// A list of zeros, one between each two edges.
+    Zeros,
 }
 
 /// When there is no value although there are events.
@@ -160,12 +184,24 @@ const SAME: &[(Option<Type>, Type)] = &[
 const FLOAT_OF_EVENTS_AND_NUMBER: &[(Option<Type>, Type)] =
     &[(None, Float64), (Some(Int64), Float64), (Some(Float64), Float64)];
 
+const LIST_OF_SAME: &[(Option<Type>, Type)] = &[
+    (Some(Int64), Type::List(&Int64)),
+    (Some(Float64), Type::List(&Float64)),
+    (Some(Bool), Type::List(&Bool)),
+    (Some(String), Type::List(&String)),
+    (Some(Timestamp), Type::List(&Timestamp)),
+];
+const INTS_OF_NUMBER: &[(Option<Type>, Type)] = &[
+    (Some(Int64), Type::List(&Int64)),
+    (Some(Float64), Type::List(&Int64)),
+];
+
 const A_NUMBER: &str = "an int64 or float64 column";
 const AN_ORDER: &str = "an int64, float64, string or timestamp column";
 
 /// Every aggregation, in the order of [`Aggregation`].
 #[rustfmt::skip]
-pub const LAWS: [Law; 16] = {
+pub const LAWS: [Law; 21] = {
     use {Aggregation as A, Empty as E, Keeps as K, Limit as L};
     [
         Law { aggregation: A::Count, name: "count", clause: "A1, A2", results: INT_OF_EVENTS_AND_ANY,
@@ -201,6 +237,17 @@ pub const LAWS: [Law; 16] = {
               takes: "a condition, and no column (null)", keeps: K::Count, empty: E::Zero, limit: L::None },
         Law { aggregation: A::Quantile, name: "quantile", clause: "A20", results: FLOAT_OF_NUMBER,
               takes: A_NUMBER, keeps: K::Bins, empty: E::Null, limit: L::None },
+        Law { aggregation: A::FirstN, name: "first_n", clause: "A15", results: LIST_OF_SAME,
+              takes: "a column", keeps: K::OldestCells, empty: E::NoItems, limit: L::None },
+        Law { aggregation: A::LastN, name: "last_n", clause: "A15", results: LIST_OF_SAME,
+              takes: "a column", keeps: K::NewestCells, empty: E::NoItems, limit: L::None },
+        Law { aggregation: A::LastDistinctN, name: "last_distinct_n", clause: "A16", results: LIST_OF_SAME,
+              takes: "a column", keeps: K::NewestDifferent, empty: E::NoItems, limit: L::None },
+        Law { aggregation: A::Histogram, name: "histogram", clause: "A17", results: INTS_OF_NUMBER,
+              takes: A_NUMBER, keeps: K::Buckets, empty: E::Zeros, limit: L::None },
+        Law { aggregation: A::TopN, name: "top_n", clause: "A18", results: LIST_OF_SAME,
+              takes: "a column", keeps: K::Frequencies, empty: E::NoItems,
+              limit: L::Bound { default: 20, greatest: limits::FREQUENCY_BOUND } },
     ]
 };
 
@@ -237,14 +284,18 @@ impl Keeps {
     /// What can be done with it.
     pub const fn algebra(self) -> Algebra {
         match self {
-            Self::Count | Self::Sum | Self::Squares => Algebra::Subtractable,
+            Self::Count | Self::Sum | Self::Squares | Self::Buckets => Algebra::Subtractable,
             Self::Bins
             | Self::Least
             | Self::Greatest
             | Self::Distinct
             | Self::OldestCell
             | Self::NewestCell
-            | Self::NewestTime => Algebra::Mergeable,
+            | Self::NewestTime
+            | Self::OldestCells
+            | Self::NewestCells
+            | Self::NewestDifferent
+            | Self::Frequencies => Algebra::Mergeable,
         }
     }
 
@@ -252,7 +303,14 @@ impl Keeps {
     pub const fn gives_back(self) -> bool {
         matches!(
             self,
-            Self::Least | Self::Greatest | Self::OldestCell | Self::NewestCell
+            Self::Least
+                | Self::Greatest
+                | Self::OldestCell
+                | Self::NewestCell
+                | Self::OldestCells
+                | Self::NewestCells
+                | Self::NewestDifferent
+                | Self::Frequencies
         )
     }
 
@@ -269,6 +327,11 @@ impl Keeps {
             Self::OldestCell => "oldest cell, its time and position",
             Self::NewestCell => "newest cell, its time and position",
             Self::NewestTime => "newest time",
+            Self::OldestCells => "oldest cells, their times and positions",
+            Self::NewestCells => "newest cells, their times and positions",
+            Self::NewestDifferent => "newest different cells, their times and positions",
+            Self::Buckets => "how many between each two edges",
+            Self::Frequencies => "each different cell and how often, up to the bound",
         }
     }
 }
@@ -284,8 +347,25 @@ impl Law {
         match self.aggregation {
             Aggregation::CountWhere => &["where"],
             Aggregation::Quantile => &["q_millionths", "accuracy_millionths", "bins"],
+            Aggregation::FirstN | Aggregation::LastN | Aggregation::LastDistinctN | Aggregation::TopN => {
+                &["n"]
+            }
+            Aggregation::Histogram => &["edges"],
             _ => &[],
         }
+    }
+
+    /// Whether a feature says how many items it has at most, its member `n`.
+    pub const fn has_number(&self) -> bool {
+        matches!(
+            self.aggregation,
+            Aggregation::FirstN | Aggregation::LastN | Aggregation::LastDistinctN | Aggregation::TopN
+        )
+    }
+
+    /// Whether a feature has edges of its own, its member `edges`.
+    pub const fn has_edges(&self) -> bool {
+        matches!(self.aggregation, Aggregation::Histogram)
     }
 
     /// Whether a retraction can be folded: the event taken out as if it had never been.

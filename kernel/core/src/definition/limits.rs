@@ -32,6 +32,12 @@ pub const DISTINCT_BOUND: i64 = 10_000;
 pub const QUANTILE_ACCURACY: (i64, i64) = (1_000, 250_000);
 /// The least and greatest number of bins that a quantile may keep.
 pub const QUANTILE_BINS: (i64, i64) = (4, 2_048);
+/// The greatest bound of different cells of which the frequencies are kept.
+pub const FREQUENCY_BOUND: i64 = 1000;
+/// Items of a feature that is a list.
+pub const LIST_ITEMS: i64 = 1000;
+/// Edges of a histogram.
+pub const HISTOGRAM_EDGES: usize = 256;
 /// The least and greatest size that a state may be allowed, in bytes.
 pub const STATE_BYTES: (i64, i64) = (1024, 4 * 1024 * 1024);
 /// The instants that the product speaks of, microseconds: the years 1 to 9999.

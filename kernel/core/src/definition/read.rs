@@ -162,6 +162,12 @@ impl<'a> Reader<'a> {
         Some(integer)
     }
 
+    /// A 64-bit integer in its one decimal spelling, as a string; absent for anything else.
+    pub(crate) fn decimal(&self) -> Option<i64> {
+        let text = self.json.as_str()?;
+        text.parse::<i64>().ok().filter(|value| value.to_string() == text)
+    }
+
     pub(crate) fn boolean(&self) -> Option<bool> {
         match self.json.as_bool() {
             Some(flag) => Some(flag),
@@ -169,15 +175,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The type of a single value.
     pub(crate) fn kind(&self) -> Option<Type> {
         let name = self.text()?;
-        match Type::from_name(name) {
+        match Type::from_name(name).filter(|kind| kind.is_scalar()) {
             Some(kind) => Some(kind),
+            None if Type::from_name(name).is_some() => self.fault(
+                "UNSUPPORTED_TYPE",
+                format!("{name} is the type of a window feature only; columns, keys, request fields and expressions take single values"),
+            ),
             None => self.fault(
                 "UNKNOWN_TYPE",
                 format!("{name:?} is no type; there are int64, float64, bool, string, timestamp"),
             ),
         }
+    }
+
+    /// The type of a feature's value: that of a single one, or of a list.
+    pub(crate) fn feature_kind(&self) -> Option<Type> {
+        let list = self.json.as_str().and_then(Type::from_name);
+        list.or_else(|| self.kind())
     }
 
     /// A meaning hash: 64 lower-case hexadecimal digits.

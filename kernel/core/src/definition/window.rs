@@ -15,8 +15,8 @@ use crate::expr::Expr;
 use crate::fault::Fault;
 use crate::numbers::{Grid, WHOLE};
 use crate::schema::Schema;
-use crate::value::Type;
-use crate::window::{Layout, Window, WindowKind};
+use crate::value::{Type, Value};
+use crate::window::{Cell, Layout, Window, WindowKind};
 
 /// A compiled window view.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct WindowView {
 }
 
 /// One feature of a window view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WindowFeature {
     /// Unique within the view.
     pub name: String,
@@ -64,6 +64,10 @@ pub struct WindowFeature {
     pub bound: Option<usize>,
     /// Which quantile of which bins, where the aggregation is one.
     pub quantile: Option<Quantile>,
+    /// The most items of a list, where the aggregation asks for it.
+    pub items: Option<usize>,
+    /// The edges of a histogram: rising cells of the column's type.
+    pub edges: Option<Arc<[Cell]>>,
     /// The type of the value.
     pub kind: Type,
     /// The kind of the window.
@@ -256,6 +260,8 @@ impl WindowFeature {
             members.push("window");
         }
         at.keys(&members)?;
+        let has_number = law.is_some_and(Law::has_number);
+        let has_edges = law.is_some_and(Law::has_edges);
         let name = at.key("name").name();
         let aggregation = read_aggregation(&at.key("agg"));
         let column = match at.key("column").present() {
@@ -263,7 +269,8 @@ impl WindowFeature {
             Some(place) => read_column(&place, columns).map(Some),
         };
         let edges = read_edges(at);
-        let kind = at.key("type").kind();
+        let kind = at.key("type").feature_kind();
+        let items = has_number.then(|| at.key("n").int(1, limits::LIST_ITEMS));
         let condition = has_condition.then(|| Condition::read(&at.key("where"), columns));
         let (aggregation, column) = (aggregation?, column?);
         let quantile = (aggregation == Aggregation::Quantile).then(|| Quantile::read(at));
@@ -280,6 +287,7 @@ impl WindowFeature {
                 ),
             );
         };
+        let histogram = has_edges.then(|| read_histogram_edges(&at.key("edges"), input));
         let kind = kind?;
         if kind != result {
             return at.key("type").fault(
@@ -303,6 +311,8 @@ impl WindowFeature {
             hop: edges.hop,
             bound: bound?,
             quantile: quantile.map_or(Some(None), |quantile| quantile.map(Some))?,
+            items: items.map_or(Some(None), |items| usize::try_from(items?).ok().map(Some))?,
+            edges: histogram.map_or(Some(None), |edges| edges.map(Some))?,
             kind,
             shape: edges.kind,
         })
@@ -320,6 +330,33 @@ fn read_aggregation(at: &Reader<'_>) -> Option<Aggregation> {
         );
     }
     found
+}
+
+/// The edges of a histogram, rising: decimal strings over an int64 column, numbers over a float64 one.
+fn read_histogram_edges(at: &Reader<'_>, column: Option<Type>) -> Option<Arc<[Cell]>> {
+    let list = at.list(1, limits::HISTOGRAM_EDGES)?;
+    let edges = list.iter().map(|edge| {
+        let cell = match column {
+            Some(Type::Int64) => edge.decimal().map(Value::Int),
+            _ => edge.json.as_f64().map(Value::Float),
+        };
+        match cell.map(|value| Cell::of(&value, false)) {
+            Some(cell @ (Cell::Int(_) | Cell::Float(_))) => Some(cell),
+            _ => edge.fault(
+                "WRONG_TYPE",
+                match column {
+                    Some(Type::Int64) => "must be an integer within 64 bits, as a string",
+                    _ => "must be a number below 2^63 in size",
+                },
+            ),
+        }
+    });
+    let edges: Vec<Option<Cell>> = edges.collect();
+    let edges: Vec<Cell> = edges.into_iter().collect::<Option<_>>()?;
+    if let Some(place) = edges.windows(2).position(|pair| pair[0].order(&pair[1]).is_ge()) {
+        return list[place + 1].fault("NOT_RISING", "must be greater than the edge before it");
+    }
+    Some(edges.into())
 }
 
 /// The bound: an integer for an aggregation that has one, null for the others.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 /// One cell, with text borrowed from the row or from the expression.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +20,8 @@ pub enum Cell<'a> {
     Text(&'a str),
     /// Microseconds since the Unix epoch, UTC.
     Timestamp(i64),
+    /// A list of items of a type.
+    List(&'static Type, &'a [Value]),
 }
 
 impl Cell<'_> {
@@ -90,6 +92,7 @@ impl Cell<'_> {
             Self::Bool(x) => Value::Bool(x),
             Self::Text(x) => Value::String(Arc::from(x)),
             Self::Timestamp(x) => Value::Timestamp(x),
+            Self::List(of, items) => Value::List(of, items.into()),
         }
     }
 }
@@ -103,6 +106,7 @@ impl<'a> From<&'a Value> for Cell<'a> {
             Value::Bool(x) => Self::Bool(*x),
             Value::String(x) => Self::Text(x),
             Value::Timestamp(x) => Self::Timestamp(*x),
+            Value::List(of, items) => Self::List(of, items),
         }
     }
 }

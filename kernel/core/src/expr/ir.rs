@@ -118,7 +118,7 @@ impl Reader<'_> {
         if type_name == "null" && json.is_null() {
             return Some(Form::Literal(None, Value::Null));
         }
-        let Some(kind) = Type::from_name(type_name) else {
+        let Some(kind) = Type::from_name(type_name).filter(|kind| kind.is_scalar()) else {
             return self.fault(
                 &format!("{path}.type"),
                 "INVALID_LITERAL",
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 }
                 Type::Float64 => "a finite JSON number".into(),
                 Type::Bool => "true or false".into(),
-                Type::String => format!("a string of at most {MAX_TEXT} bytes"),
+                Type::String | Type::List(_) => format!("a string of at most {MAX_TEXT} bytes"),
             };
             return self.fault(
                 &format!("{path}.value"),

@@ -14,6 +14,9 @@ const FLOAT64: u8 = 2 << 3 | 1;
 const BOOL: u8 = 3 << 3;
 const STRING: u8 = 4 << 3 | 2;
 const TIMESTAMP: u8 = 5 << 3;
+/// The lists: a message each, whose field 1 has the items; packed, if they are no texts.
+const LISTS: [u8; 5] = [6 << 3 | 2, 7 << 3 | 2, 8 << 3 | 2, 9 << 3 | 2, 10 << 3 | 2];
+const ITEMS: u8 = 1 << 3 | 2;
 
 /// The cell as features know it: NaN and the infinities are null, −0.0 is 0.0.
 pub fn normalized(cell: Cell<'_>) -> Cell<'_> {
@@ -48,7 +51,83 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Writer) {
             out.text(text.as_bytes());
         }
         Cell::Timestamp(x) => integer(TIMESTAMP, x, out),
+        Cell::List(of, items) => {
+            let Some(place) = Type::SCALARS.iter().position(|kind| kind == of) else {
+                return;
+            };
+            out.byte(LISTS[place]);
+            out.text(&list(*of, items));
+        }
     }
+}
+
+/// The message of a list.
+fn list(of: Type, items: &[Value]) -> Vec<u8> {
+    let mut packed = Writer::default();
+    for item in items {
+        match item {
+            #[allow(clippy::cast_sign_loss)] // as in `integer`
+            Value::Int(x) | Value::Timestamp(x) => packed.varint(*x as u64),
+            Value::Float(x) => packed.raw(&x.to_le_bytes()),
+            Value::Bool(x) => packed.byte(u8::from(*x)),
+            Value::String(text) => {
+                packed.byte(ITEMS);
+                packed.text(text.as_bytes());
+            }
+            Value::Null | Value::List(..) => {}
+        }
+    }
+    if of == Type::String || items.is_empty() {
+        return packed.bytes;
+    }
+    let mut message = Writer::default();
+    message.byte(ITEMS);
+    message.text(&packed.bytes);
+    message.bytes
+}
+
+/// Reads the message of a list.
+fn read_list(bytes: &[u8], of: &'static Type) -> Result<Value, BytesError> {
+    let mut reader = Reader::new(bytes);
+    let mut items = Vec::new();
+    if *of == Type::String {
+        while reader.left() > 0 {
+            if reader.byte()? != ITEMS {
+                return Err(BytesError::NotCanonical);
+            }
+            let text = std::str::from_utf8(reader.text(bytes.len())?);
+            items.push(Value::from(text.map_err(|_| BytesError::NotCanonical)?));
+        }
+    } else if !bytes.is_empty() {
+        if reader.byte()? != ITEMS {
+            return Err(BytesError::NotCanonical);
+        }
+        let mut packed = Reader::new(reader.text(bytes.len())?);
+        reader.end()?;
+        if packed.left() == 0 {
+            return Err(BytesError::NotCanonical);
+        }
+        while packed.left() > 0 {
+            items.push(match of {
+                Type::Int64 => Value::Int(signed(packed.varint()?)),
+                Type::Timestamp => Value::Timestamp(signed(packed.varint()?)),
+                Type::Bool => Value::Bool(packed.flag()?),
+                Type::Float64 => float(&mut packed)?,
+                Type::String | Type::List(_) => return Err(BytesError::NotCanonical),
+            });
+        }
+    }
+    Ok(Value::List(of, items.into()))
+}
+
+/// A double in the one form that it has.
+fn float(reader: &mut Reader<'_>) -> Result<Value, BytesError> {
+    let x = f64::from_le_bytes(reader.array()?);
+    let value = Value::Float(x);
+    if !Cell::from_float(x).to_value().same(&value) {
+        return Err(BytesError::NotCanonical);
+    }
+    Ok(value)
 }
 
 fn integer(tag: u8, x: i64, out: &mut Writer) {
@@ -68,13 +147,14 @@ pub fn read(bytes: &[u8], kind: Type) -> Result<Value, BytesError> {
         (INT64, Type::Int64) => Value::Int(signed(reader.varint()?)),
         (TIMESTAMP, Type::Timestamp) => Value::Timestamp(signed(reader.varint()?)),
         (BOOL, Type::Bool) => Value::Bool(reader.flag()?),
-        (FLOAT64, Type::Float64) => {
-            let x = f64::from_le_bytes(reader.array()?);
-            let value = Value::Float(x);
-            if !Cell::from_float(x).to_value().same(&value) {
-                return Err(BytesError::NotCanonical);
-            }
-            value
+        (FLOAT64, Type::Float64) => float(&mut reader)?,
+        (tag, Type::List(of))
+            if Type::SCALARS
+                .iter()
+                .zip(LISTS)
+                .any(|(kind, own)| kind == of && own == tag) =>
+        {
+            read_list(reader.text(bytes.len())?, of)?
         }
         (STRING, Type::String) => {
             let text = std::str::from_utf8(reader.text(bytes.len())?);
@@ -99,8 +179,12 @@ pub(crate) fn longest(kind: Type) -> usize {
         Type::Float64 => 9,
         Type::Bool => 2,
         Type::String => 2 + TEXT,
+        Type::List(of) => 4 + ITEMS_PLANNED * longest(*of),
     }
 }
+
+/// How many items a list is taken to have when the size of a state is planned.
+const ITEMS_PLANNED: usize = 128;
 
 /// How long a text is taken to be when the size of a state is planned, bytes.
 pub const TEXT: usize = 32;
@@ -108,6 +192,10 @@ pub const TEXT: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list_of(of: &'static Type, items: &[Value]) -> Value {
+        Value::List(of, items.into())
+    }
 
     fn bytes(value: &Value) -> Vec<u8> {
         to_bytes(Cell::from(value))
@@ -124,11 +212,28 @@ mod tests {
             (Value::from(""), Type::String),
             (Value::from("é".repeat(100).as_str()), Type::String),
             (Value::Timestamp(-1), Type::Timestamp),
+            (
+                list_of(&Type::Int64, &[Value::Int(-1), Value::Int(300)]),
+                Type::LISTS[0],
+            ),
+            (list_of(&Type::Float64, &[Value::Float(0.5)]), Type::LISTS[1]),
+            (
+                list_of(&Type::Bool, &[Value::Bool(true), Value::Bool(false)]),
+                Type::LISTS[2],
+            ),
+            (
+                list_of(&Type::String, &[Value::from(""), Value::from("é")]),
+                Type::LISTS[3],
+            ),
+            (list_of(&Type::Timestamp, &[Value::Timestamp(-1)]), Type::LISTS[4]),
+            (list_of(&Type::Timestamp, &[]), Type::LISTS[4]),
+            (list_of(&Type::String, &[]), Type::LISTS[3]),
         ];
         for (value, kind) in cases {
             let bytes = bytes(&value);
             assert_eq!(read(&bytes, kind), Ok(value.clone()));
-            for other in Type::ALL.into_iter().filter(|other| *other != kind) {
+            let all = Type::SCALARS.into_iter().chain(Type::LISTS);
+            for other in all.filter(|other| *other != kind) {
                 assert_eq!(read(&bytes, other), Err(BytesError::NotCanonical), "{value:?}");
             }
             for cut in 1..bytes.len() {
@@ -149,6 +254,17 @@ mod tests {
         assert_eq!(bytes(&Value::from("ab")), [0x22, 2, b'a', b'b']);
         assert_eq!(bytes(&Value::Timestamp(1)), [0x28, 1]);
         assert_eq!(bytes(&Value::Null), [0_u8; 0]);
+        let texts = [Value::from("a"), Value::from("")];
+        assert_eq!(
+            bytes(&list_of(&Type::String, &texts)),
+            [0x4a, 5, 0x0a, 1, b'a', 0x0a, 0]
+        );
+        let numbers = [Value::Int(150), Value::Int(0)];
+        assert_eq!(
+            bytes(&list_of(&Type::Int64, &numbers)),
+            [0x32, 5, 0x0a, 3, 0x96, 0x01, 0]
+        );
+        assert_eq!(bytes(&list_of(&Type::Bool, &[])), [0x42, 0]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
             Type::Int64 => Ok(Value::Int(integer)),
             Type::Float64 => Ok(Value::Float(integer as f64)),
             Type::Timestamp => timestamp(instant::in_range(integer), self.column),
-            Type::Bool | Type::String => self.mismatch("a number"),
+            Type::Bool | Type::String | Type::List(_) => self.mismatch("a number"),
         })
     }
 

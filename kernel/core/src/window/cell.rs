@@ -89,7 +89,8 @@ impl Cell {
             Value::Int(integer) => Self::Int(*integer),
             // Adding zero turns -0.0 into +0.0 and changes nothing else.
             Value::Float(double) if to_fixed(*double).is_some() => Self::Float(*double + 0.0),
-            Value::Float(_) => Self::Invalid,
+            // Columns of streams hold single values.
+            Value::Float(_) | Value::List(..) => Self::Invalid,
             Value::Bool(flag) => Self::Bool(*flag),
             Value::Timestamp(time) => Self::Time(*time),
             Value::String(text) if text.len() > LONGEST_TEXT => Self::Hash(hash(text)),
@@ -169,7 +170,7 @@ impl Cell {
             Type::Int64 | Type::Timestamp => 11,
             Type::Float64 => 9,
             Type::String if keep_text => 3 + LONGEST_TEXT,
-            Type::String => 18,
+            Type::String | Type::List(_) => 18,
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::cell::Cell;
 use super::layout::Layout;
 use super::newest::Newest;
+use super::recent::Recent;
 use super::slot::Accumulator;
 use super::state::{Event, EventPosition, Last, WindowState};
 use super::tails::Tails;
@@ -127,6 +128,9 @@ impl WindowState {
         for newest in &self.distincts {
             newest.write(writer, self.horizon);
         }
+        for recent in &self.recents {
+            recent.write(writer, self.horizon);
+        }
     }
 
     fn write_events(&self, writer: &mut Writer) {
@@ -202,6 +206,7 @@ impl WindowState {
             newest,
             lasts,
             distincts,
+            recents,
             events,
             ..
         } = open;
@@ -210,6 +215,7 @@ impl WindowState {
         state.newest = newest;
         state.lasts = lasts;
         state.distincts = distincts;
+        state.recents = recents;
         state.head = events;
         if *state.cuts(layout, state.tails.lows()) != *state.tails.cuts() {
             return Err(BytesError::NotCanonical.into());
@@ -226,6 +232,7 @@ pub(super) struct Opened<'a> {
     pub(super) newest: Option<i64>,
     pub(super) lasts: Box<[Option<Last>]>,
     pub(super) distincts: Box<[Newest]>,
+    pub(super) recents: Box<[Recent]>,
     pub(super) events: Vec<Event>,
     pub(super) mark: Option<BodyMark>,
     rest: Reader<'a>,
@@ -242,6 +249,7 @@ impl<'a> Opened<'a> {
             newest: None,
             lasts: vec![None; layout.lasts.len()].into(),
             distincts: vec![Newest::default(); layout.distincts.len()].into(),
+            recents: vec![Recent::default(); layout.newer.len()].into(),
             events: Vec::new(),
             mark: None,
             rest: reader,
@@ -308,6 +316,10 @@ impl<'a> Opened<'a> {
         for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
             let lowest = self.tails.lowest_of(&distinct.windows);
             *newest = Newest::read(reader, horizon, lowest, distinct.kept)?;
+        }
+        for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
+            let lowest = self.tails.lowest_of(&newer.windows);
+            *recent = Recent::read(reader, horizon, lowest, newer, layout.columns[newer.column].kind)?;
         }
         Ok(())
     }

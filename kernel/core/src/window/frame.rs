@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::bounds::{entered, past};
 use super::cell::{Cell, Identity};
 use super::layout::{Layout, Origin};
+use super::recent;
 use super::slot::Accumulator;
 use super::state::{Event, EventPosition};
 use super::sweep::{Aside, Sweep};
@@ -291,6 +292,8 @@ impl Block {
 struct Seen<'t> {
     newest: Option<i64>,
     lasts: Vec<Option<(i64, &'t Cell)>>,
+    /// Per list of newest cells.
+    newer: Vec<Vec<(i64, &'t Cell)>>,
     /// Per distinct count: which values were seen, and the newest time of each.
     values: Vec<Vec<bool>>,
     times: Vec<Vec<i64>>,
@@ -301,6 +304,7 @@ impl<'t> Seen<'t> {
         Self {
             newest: None,
             lasts: vec![None; layout.lasts.len()],
+            newer: vec![Vec::new(); layout.newer.len()],
             values: different.iter().map(|count| vec![false; *count]).collect(),
             times: vec![Vec::new(); different.len()],
         }
@@ -308,7 +312,10 @@ impl<'t> Seen<'t> {
 
     /// Whether older events change nothing here.
     fn is_settled(&self) -> bool {
-        self.values.is_empty() && self.newest.is_some() && self.lasts.iter().all(Option::is_some)
+        self.values.is_empty()
+            && self.newer.is_empty()
+            && self.newest.is_some()
+            && self.lasts.iter().all(Option::is_some)
     }
 
     fn see(&mut self, layout: &Layout, event: &'t Event, values: impl Iterator<Item = Option<u32>>) {
@@ -317,6 +324,9 @@ impl<'t> Seen<'t> {
             if last.is_none() && !event.cells[*column].is_invalid(true) {
                 *last = Some((event.t, &event.cells[*column]));
             }
+        }
+        for (cells, newer) in self.newer.iter_mut().zip(&layout.newer) {
+            recent::see_newest(newer, cells, event.t, &event.cells[newer.column]);
         }
         for (distinct, value) in values.enumerate() {
             let Some(value) = value else { continue };
@@ -336,6 +346,10 @@ impl Aside for Seen<'_> {
 
     fn last(&self, last: usize) -> Option<(i64, &Cell)> {
         self.lasts[last]
+    }
+
+    fn newer(&self, newer: usize) -> &[(i64, &Cell)] {
+        &self.newer[newer]
     }
 
     fn distinct(&self, distinct: usize, edge: i64) -> usize {

@@ -6,6 +6,7 @@
 
 use super::bounds::{INSTANT, Window, WindowKind};
 use super::cell::{Cell, Identity};
+use super::recent::{self, Which};
 use super::slot::{Level, SlotKind};
 use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature, limits};
 use crate::numbers::{Grid, Scale, Spread};
@@ -38,6 +39,8 @@ pub struct Layout {
     pub distincts: Vec<Distinct>,
     /// The columns whose newest cell is kept (places in `columns`).
     pub lasts: Vec<usize>,
+    /// The lists of newest cells.
+    pub newer: Vec<Newer>,
     /// How each feature is finished, in declared order.
     pub features: Vec<Finish>,
 }
@@ -63,7 +66,7 @@ pub enum Origin {
 }
 
 /// An accumulator that every tile holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// What it accumulates.
     pub kind: SlotKind,
@@ -82,6 +85,30 @@ pub struct Distinct {
     pub windows: Vec<usize>,
 }
 
+/// A list of the newest cells of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// The place in `columns`.
+    pub column: usize,
+    /// How many are kept: the most that a feature asks for.
+    pub kept: usize,
+    /// Whether a cell stands in it once, with its newest event.
+    pub different: bool,
+    /// The windows that read it.
+    pub windows: Vec<usize>,
+}
+
+impl Newer {
+    /// Which cells it keeps.
+    pub fn which(&self) -> Which {
+        if self.different {
+            Which::Different
+        } else {
+            Which::Newest
+        }
+    }
+}
+
 /// How a feature is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finish {
@@ -95,6 +122,8 @@ pub struct Finish {
     pub newest: Option<usize>,
     /// The slot that counts the events, and how many of them there may be, if that is bounded.
     pub bounded: Option<(usize, u64)>,
+    /// The type of the value.
+    pub kind: Type,
 }
 
 /// What a feature is made of; numbers are places in the layout.
@@ -155,6 +184,21 @@ pub enum How {
     Last {
         last: usize,
     },
+    FirstN {
+        slot: usize,
+        most: usize,
+    },
+    Newest {
+        newer: usize,
+        most: usize,
+    },
+    Histogram {
+        slot: usize,
+    },
+    Top {
+        slot: usize,
+        most: usize,
+    },
     TimeSinceLast,
 }
 
@@ -167,7 +211,7 @@ pub struct Size {
     pub head_list: usize,
     /// Tiles of head and body.
     pub tiles: usize,
-    /// Distinct values.
+    /// Distinct values, and lists of newest cells.
     pub distinct: usize,
 }
 
@@ -206,6 +250,7 @@ impl Layout {
             counting: None,
             distincts: Vec::new(),
             lasts: Vec::new(),
+            newer: Vec::new(),
             features: Vec::new(),
         };
         for feature in features {
@@ -245,6 +290,7 @@ impl Layout {
             how,
             newest: closed.then(|| self.slot(SlotKind::NewestTime, window)),
             bounded,
+            kind: feature.kind,
         }
     }
 
@@ -280,6 +326,7 @@ impl Layout {
             Aggregation::VariancePop | Aggregation::StddevPop => Spread::Population,
             _ => Spread::Sample,
         };
+        let items = feature.items.unwrap_or(1);
         let moments = |layout: &mut Self, level| layout.moments(column, level, window);
         let how = match feature.aggregation {
             Aggregation::Count | Aggregation::CountWhere | Aggregation::TimeSinceLast => How::Count {
@@ -346,6 +393,39 @@ impl Layout {
             Aggregation::Last => How::Last {
                 last: self.last(column),
             },
+            Aggregation::FirstN => How::FirstN {
+                slot: self.cells(column, items, Which::Oldest, window),
+                most: items,
+            },
+            Aggregation::LastN if self.windows[window].is_closed() => How::FirstN {
+                slot: self.cells(column, items, Which::Newest, window),
+                most: items,
+            },
+            Aggregation::LastDistinctN if self.windows[window].is_closed() => How::FirstN {
+                slot: self.cells(column, items, Which::Different, window),
+                most: items,
+            },
+            Aggregation::LastN => How::Newest {
+                newer: self.newer(column, items, false, window),
+                most: items,
+            },
+            Aggregation::LastDistinctN => How::Newest {
+                newer: self.newer(column, items, true, window),
+                most: items,
+            },
+            Aggregation::Histogram => {
+                let edges = feature.edges.clone().unwrap_or_default();
+                How::Histogram {
+                    slot: self.slot(SlotKind::Buckets { column, edges }, window),
+                }
+            }
+            Aggregation::TopN => {
+                let bound = feature.bound.unwrap_or(1);
+                How::Top {
+                    slot: self.slot(SlotKind::Frequencies { column, bound }, window),
+                    most: items,
+                }
+            }
         };
         let invalid = match kind {
             Type::Float64 => Some(self.slot(SlotKind::Invalid { column, kept: false }, window)),
@@ -414,6 +494,38 @@ impl Layout {
             *own = bound.max(*own);
         }
         insert_sorted(&mut slot.windows, window);
+        place
+    }
+
+    fn cells(&mut self, column: usize, items: usize, which: Which, window: usize) -> usize {
+        let same = |slot: &Slot| matches!(slot.kind, SlotKind::Cells { column: own, which: of, .. } if own == column && of == which);
+        let Some(place) = self.slots.iter().position(same) else {
+            let kept = items;
+            return self.slot(SlotKind::Cells { column, kept, which }, window);
+        };
+        let slot = &mut self.slots[place];
+        if let SlotKind::Cells { kept, .. } = &mut slot.kind {
+            *kept = items.max(*kept);
+        }
+        insert_sorted(&mut slot.windows, window);
+        place
+    }
+
+    fn newer(&mut self, column: usize, items: usize, different: bool, window: usize) -> usize {
+        let same = |newer: &Newer| newer.column == column && newer.different == different;
+        let found = self.newer.iter().position(same);
+        let place = found.unwrap_or_else(|| {
+            self.newer.push(Newer {
+                column,
+                kept: 0,
+                different,
+                windows: Vec::new(),
+            });
+            self.newer.len() - 1
+        });
+        let newer = &mut self.newer[place];
+        newer.kept = newer.kept.max(items);
+        insert_sorted(&mut newer.windows, window);
         place
     }
 
@@ -505,7 +617,12 @@ impl Layout {
             fixed: 64 + 11 * self.windows.len() + 9 * cuts.count() + lasts,
             head_list: slacks.head_max * event,
             tiles: every_tile + self.slots.iter().map(slot_bytes).sum::<usize>(),
-            distinct,
+            distinct: distinct
+                + self
+                    .newer
+                    .iter()
+                    .map(|newer| 3 + newer.kept * recent::longest(&self.columns[newer.column]))
+                    .sum::<usize>(),
         }
     }
 
@@ -592,6 +709,7 @@ fn insert_sorted(places: &mut Vec<usize>, place: usize) {
 mod tests {
     use super::*;
     use crate::definition::{Empty, Keeps, LAWS, Limit};
+    use crate::value::Value;
 
     fn condition() -> Condition {
         let column = Column {
@@ -617,6 +735,8 @@ mod tests {
                     hop: HOUR,
                     bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
                     quantile: (law.keeps == Keeps::Bins).then(Quantile::default),
+                    items: law.has_number().then_some(3),
+                    edges: law.has_edges().then(|| [Cell::Int(0)].into()),
                     kind: *kind,
                     shape: WindowKind::Sliding,
                 };
@@ -626,11 +746,11 @@ mod tests {
                     nullable: true,
                 };
                 let layout = Layout::new(&[feature], &[column], 0);
-                let slots: Vec<SlotKind> = layout.slots.iter().map(|slot| slot.kind).collect();
+                let slots: Vec<SlotKind> = layout.slots.iter().map(|slot| slot.kind.clone()).collect();
                 let own: Vec<SlotKind> = slots
                     .iter()
-                    .copied()
                     .filter(|kind| !matches!(kind, SlotKind::Invalid { .. }))
+                    .cloned()
                     .collect();
                 let moments = |level| vec![SlotKind::Moments { column: 0, level }];
                 let wanted = match (law.keeps, input) {
@@ -646,7 +766,24 @@ mod tests {
                     (Keeps::Least, _) => vec![SlotKind::Min { column: 0 }],
                     (Keeps::Greatest, _) => vec![SlotKind::Max { column: 0 }],
                     (Keeps::OldestCell, _) => vec![SlotKind::Oldest { column: 0 }],
-                    (Keeps::Distinct | Keeps::NewestCell | Keeps::NewestTime, _) => Vec::new(),
+                    (Keeps::OldestCells, _) => vec![SlotKind::Cells {
+                        column: 0,
+                        kept: 3,
+                        which: Which::Oldest,
+                    }],
+                    (Keeps::Buckets, _) => vec![SlotKind::Buckets {
+                        column: 0,
+                        edges: [Cell::Int(0)].into(),
+                    }],
+                    (Keeps::Frequencies, _) => vec![SlotKind::Frequencies { column: 0, bound: 7 }],
+                    (
+                        Keeps::Distinct
+                        | Keeps::NewestCell
+                        | Keeps::NewestTime
+                        | Keeps::NewestCells
+                        | Keeps::NewestDifferent,
+                        _,
+                    ) => Vec::new(),
                 };
                 assert_eq!(own, wanted, "{} of {input:?}", law.name);
                 assert_eq!(layout.distincts.len(), usize::from(law.keeps == Keeps::Distinct));
@@ -664,7 +801,16 @@ mod tests {
                     law.name
                 );
                 let empty = super::super::read::over_nothing(&layout);
-                assert_eq!(empty.is_null(), law.empty == Empty::Null, "{}", law.name);
+                let wanted = match law.empty {
+                    Empty::Null => Value::Null,
+                    Empty::Zero if *kind == Type::Float64 => Value::Float(0.0),
+                    Empty::Zero => Value::Int(0),
+                    Empty::NoItems => Value::List(kind.element().unwrap(), [].into()),
+                    Empty::Zeros => Value::List(&Type::Int64, [Value::Int(0), Value::Int(0)].into()),
+                };
+                assert!(empty.same(&wanted), "{}: {empty:?}", law.name);
+                let lists = matches!(law.keeps, Keeps::NewestCells | Keeps::NewestDifferent);
+                assert_eq!(layout.newer.len(), usize::from(lists));
             }
         }
     }

@@ -6,14 +6,17 @@
 //! finishes both.
 
 mod bounds;
+mod buckets;
 mod cell;
 mod codec;
 mod frame;
+mod frequencies;
 mod layout;
 mod newest;
 #[cfg(test)]
 pub(crate) mod properties;
 mod read;
+mod recent;
 mod slot;
 mod state;
 mod sweep;

@@ -1,6 +1,7 @@
 //! Generated cases: what a state answers, in memory and from its bytes, is the definition; bytes are one function
 //! of events and horizons. Every failure names its seed.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::latest::frame::{Asked, Known, LogPosition, StreamRow};
 use crate::state::{Position, Prefix};
 use crate::status::Status;
 use crate::time::{HOUR, MINUTE, SECOND, floor_to_hop};
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 /// A seeded generator (splitmix64): the same cases on every machine.
 pub(crate) struct Dice(pub(crate) u64);
@@ -64,6 +65,15 @@ fn features_of(features: &[FeatureRow]) -> Vec<serde_json::Value> {
                 feature["accuracy_millionths"] = [10_000, 10_000, 200_000][place % 3].into();
                 feature["bins"] = QUANTILE_BINS.into();
             }
+            if matches!(*agg, "first_n" | "last_n" | "last_distinct_n" | "top_n") {
+                feature["n"] = serde_json::json!(place % 5 + 1);
+            }
+            if *agg == "histogram" {
+                feature["edges"] = match *column {
+                    Some("n") => serde_json::json!(["-3", "0", "4"]),
+                    _ => serde_json::json!([-1.5, 0.0, 2.25]),
+                };
+            }
             feature
         })
         .collect()
@@ -116,6 +126,23 @@ fn every_feature(window: i64, hop: i64) -> Vec<FeatureRow> {
     ]
 }
 
+/// Lists take more bytes: not in windows of the finest hops.
+fn every_list(window: i64, hop: i64) -> Vec<FeatureRow> {
+    vec![
+        ("count", None, window, hop, None, "int64"),
+        ("first_n", Some("n"), window, hop, None, "list<int64>"),
+        ("last_n", Some("s"), window, hop, None, "list<string>"),
+        ("last_n", Some("x"), window, hop, None, "list<float64>"),
+        ("last_distinct_n", Some("n"), window, hop, None, "list<int64>"),
+        ("last_distinct_n", Some("s"), window, hop, None, "list<string>"),
+        ("histogram", Some("x"), window, hop, None, "list<int64>"),
+        ("histogram", Some("n"), window, hop, None, "list<int64>"),
+        ("top_n", Some("n"), window, hop, Some(3), "list<int64>"),
+        ("top_n", Some("n"), window, hop, Some(50), "list<int64>"),
+        ("top_n", Some("x"), window, hop, Some(50), "list<float64>"),
+    ]
+}
+
 fn many_features(head_max: i64) -> WindowView {
     let mut features: Vec<FeatureRow> = Vec::new();
     for (window, hop) in [
@@ -136,9 +163,9 @@ fn many_features(head_max: i64) -> WindowView {
 
 /// Views of windows of other kinds, alone and beside others.
 fn views_of_kinds(head_max: i64) -> Vec<WindowView> {
-    let of = |window: i64, hop: i64, shape: &serde_json::Value| {
+    let shaped = |rows: &[FeatureRow], window: i64, hop: i64, shape: &serde_json::Value| {
         let widthless = window == 0;
-        let mut features = features_of(&every_feature(window, hop));
+        let mut features = features_of(rows);
         if widthless {
             features.retain(|feature| feature["agg"] != "rate");
         }
@@ -153,6 +180,9 @@ fn views_of_kinds(head_max: i64) -> Vec<WindowView> {
         }
         features
     };
+    let of = |window, hop, shape: &serde_json::Value| shaped(&every_feature(window, hop), window, hop, shape);
+    let lists = |window, hop, shape: &serde_json::Value| shaped(&every_list(window, hop), window, hop, shape);
+    let sliding_lists = |window, hop| features_of(&every_list(window, hop));
     let sliding = |window, hop| features_of(&every_feature(window, hop));
     let bucket = serde_json::json!({"kind": "tumbling", "previous": false});
     let full = serde_json::json!({"kind": "tumbling", "previous": true});
@@ -185,6 +215,23 @@ fn views_of_kinds(head_max: i64) -> Vec<WindowView> {
             sliding(6 * HOUR, 5 * MINUTE),
             lifetime,
             of(24 * HOUR, 6 * HOUR, &bucket),
+        ],
+        vec![
+            sliding_lists(HOUR, 5 * MINUTE),
+            sliding_lists(6 * HOUR, 15 * MINUTE),
+            sliding_lists(24 * HOUR, 6 * HOUR),
+            features_of(&[
+                ("top_n", Some("s"), 2 * HOUR, HOUR, Some(3), "list<string>"),
+                ("first_n", Some("s"), 2 * HOUR, HOUR, None, "list<string>"),
+            ]),
+        ],
+        vec![
+            sliding_lists(6 * HOUR, HOUR),
+            lists(6 * HOUR, HOUR, &bucket),
+            lists(6 * HOUR, HOUR, &full),
+            lists(12 * HOUR, HOUR, &lag(24 * HOUR)),
+            lists(0, 0, &serde_json::json!({"kind": "lifetime"})),
+            lists(HOUR, 0, &serde_json::json!({"kind": "exact", "bound": 3})),
         ],
     ];
     let numbered = |group: Vec<Vec<serde_json::Value>>| {
@@ -290,8 +337,29 @@ fn read_back(cell: Option<&Value>) -> Value {
     }
 }
 
+fn list<'v>(feature: &WindowFeature, cells: impl Iterator<Item = &'v Value>) -> Value {
+    let cells = cells.take(feature.items.unwrap_or(usize::MAX));
+    Value::List(
+        feature.kind.element().unwrap(),
+        cells.map(|cell| read_back(Some(cell))).collect(),
+    )
+}
+
+fn precedes(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a < b,
+        (Value::Float(a), Value::Float(b)) => a < b,
+        (Value::String(a), Value::String(b)) => a < b,
+        _ => panic!("ordered cells"),
+    }
+}
+
 /// The definition, straight: filter the events of the window, then aggregate in plain integers.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::too_many_lines
+)]
 fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
     view.features
         .iter()
@@ -310,7 +378,7 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                 .column
                 .map(|c| inside.iter().map(|event| &event.row[c]).collect())
                 .unwrap_or_default();
-            let returns_text = matches!(feature.aggregation.name(), "min" | "max" | "first" | "last");
+            let returns_text = feature.aggregation.law().keeps.gives_back();
             let invalid = |cell: &Value| match cell {
                 Value::Float(x) => !(x.is_finite() && x.abs() < 9_223_372_036_854_775_808.0),
                 Value::String(text) => returns_text && text.len() > 128,
@@ -381,6 +449,54 @@ fn naive(view: &WindowView, known: &[Raw], request: i64) -> Vec<Answer> {
                         };
                     }
                     Value::Int(different.len() as i64)
+                }
+                "histogram" => {
+                    let edges = feature.edges.as_deref().unwrap().iter().map(Cell::value);
+                    let edges: Vec<Value> = edges.collect();
+                    let mut counts = vec![0; edges.len() + 1];
+                    for cell in &valid {
+                        counts[edges.iter().filter(|edge| !precedes(cell, edge)).count()] += 1;
+                    }
+                    Value::List(&Type::Int64, counts.into_iter().map(Value::Int).collect())
+                }
+                "top_n" => {
+                    let mut counted: Vec<(i32, &Value)> = Vec::new();
+                    for cell in &valid {
+                        match counted.iter_mut().find(|(_, own)| own == cell) {
+                            Some((count, _)) => *count += 1,
+                            None => counted.push((1, cell)),
+                        }
+                    }
+                    if counted.len() > feature.bound.unwrap() {
+                        return Answer {
+                            value: Value::Null,
+                            status: Status::OverBound,
+                            event_time: newest,
+                        };
+                    }
+                    counted.sort_by(|a, b| {
+                        let least = if precedes(a.1, b.1) {
+                            Ordering::Less
+                        } else {
+                            Ordering::Greater
+                        };
+                        b.0.cmp(&a.0).then(least)
+                    });
+                    list(feature, counted.into_iter().map(|(_, cell)| cell))
+                }
+                "first_n" => list(feature, valid.iter().copied()),
+                "last_n" => list(feature, valid.iter().rev().copied()),
+                "last_distinct_n" => {
+                    let mut different: Vec<&Value> = Vec::new();
+                    for cell in valid.iter().rev().copied() {
+                        if !different
+                            .iter()
+                            .any(|own| read_back(Some(own)) == read_back(Some(cell)))
+                        {
+                            different.push(cell);
+                        }
+                    }
+                    list(feature, different.into_iter())
                 }
                 other => panic!("{other}"),
             };

@@ -5,6 +5,7 @@ use super::cell::{Cell, Identity};
 use super::codec::{Body, Opened, TakeTile};
 use super::layout::{Distinct, Layout};
 use super::newest::Newest;
+use super::recent::{self, Recent};
 use super::state::{Event, Last, WindowState};
 use super::sweep::{Aside, Sweep};
 use super::tails::Tails;
@@ -74,6 +75,7 @@ pub fn read(
         newest: open.newest,
         lasts: &std::mem::take(&mut open.lasts),
         distincts: &std::mem::take(&mut open.distincts),
+        recents: &std::mem::take(&mut open.recents),
     };
     let aside = Asides::new(layout, visible, &folded);
     let mut sweep = Sweep::new(layout, request);
@@ -101,6 +103,7 @@ impl WindowState {
             newest: self.newest,
             lasts: &self.lasts,
             distincts: &self.distincts,
+            recents: &self.recents,
         };
         let aside = Asides::new(layout, visible, &folded);
         let mut sweep = Sweep::new(layout, request);
@@ -172,6 +175,10 @@ impl Aside for Nothing {
         None
     }
 
+    fn newer(&self, _: usize) -> &[(i64, &Cell)] {
+        &[]
+    }
+
     fn distinct(&self, _: usize, _: i64) -> usize {
         0
     }
@@ -188,12 +195,15 @@ struct Folded<'s> {
     newest: Option<i64>,
     lasts: &'s [Option<Last>],
     distincts: &'s [Newest],
+    recents: &'s [Recent],
 }
 
 /// Newest times and cells over visible and folded events.
 struct Asides<'s> {
     newest: Option<i64>,
     lasts: Vec<Option<(i64, &'s Cell)>>,
+    /// Per list of newest cells.
+    newer: Vec<Vec<(i64, &'s Cell)>>,
     /// Per distinct count, the newest times of the values, latest first.
     distincts: Vec<Vec<i64>>,
 }
@@ -213,6 +223,12 @@ impl<'s> Asides<'s> {
         Self {
             newest: visible.last().map(|event| event.t).or(folded.newest),
             lasts: layout.lasts.iter().zip(folded.lasts).map(last).collect(),
+            newer: layout
+                .newer
+                .iter()
+                .zip(folded.recents)
+                .map(|(newer, folded)| recent::newest_cells(newer, visible, folded.entries()))
+                .collect(),
             distincts: layout
                 .distincts
                 .iter()
@@ -250,6 +266,10 @@ impl Aside for Asides<'_> {
 
     fn last(&self, last: usize) -> Option<(i64, &Cell)> {
         self.lasts[last]
+    }
+
+    fn newer(&self, newer: usize) -> &[(i64, &Cell)] {
+        &self.newer[newer]
     }
 
     fn distinct(&self, distinct: usize, edge: i64) -> usize {

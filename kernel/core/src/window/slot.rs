@@ -2,15 +2,19 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::buckets::{insert_bucket, read_counts, write_counts};
 use super::cell::{Cell, Identity};
+use super::frequencies::Frequencies;
 use super::layout::KeptColumn;
+use super::recent::{self, Which};
 use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
 use crate::numbers::{Bins, Grid, MOST_EVENTS, Moments};
 
 /// What a slot accumulates; columns are places in the layout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SlotKind {
     /// How many events.
     Events,
@@ -64,6 +68,29 @@ pub enum SlotKind {
         /// The greatest bound.
         bound: usize,
     },
+    /// Valid cells that are not null, up to a number.
+    Cells {
+        /// The column.
+        column: usize,
+        /// How many at most.
+        kept: usize,
+        /// Which of them.
+        which: Which,
+    },
+    /// How many cells lie between each two edges.
+    Buckets {
+        /// The column.
+        column: usize,
+        /// Rising.
+        edges: Arc<[Cell]>,
+    },
+    /// How often each cell came.
+    Frequencies {
+        /// The column.
+        column: usize,
+        /// The most different ones.
+        bound: usize,
+    },
 }
 
 /// How many moments are needed.
@@ -94,6 +121,12 @@ pub enum Accumulator {
     Different(Option<BTreeSet<Identity>>),
     /// Of [`SlotKind::Oldest`] and [`SlotKind::Newest`].
     Oldest(Option<Last>),
+    /// Of [`SlotKind::Cells`]: as [`Which`] says.
+    Cells(Vec<Last>),
+    /// Of [`SlotKind::Buckets`]: one more than edges.
+    Buckets(Box<[u64]>),
+    /// Of [`SlotKind::Frequencies`].
+    Frequencies(Frequencies),
 }
 
 impl Accumulator {
@@ -125,6 +158,9 @@ impl SlotKind {
             Self::Oldest { .. } | Self::Newest { .. } => Accumulator::Oldest(None),
             Self::NewestTime => Accumulator::Time(None),
             Self::Different { .. } => Accumulator::Different(Some(BTreeSet::new())),
+            Self::Cells { .. } => Accumulator::Cells(Vec::new()),
+            Self::Buckets { edges, .. } => Accumulator::Buckets(vec![0; edges.len() + 1].into()),
+            Self::Frequencies { .. } => Accumulator::Frequencies(Frequencies::default()),
         }
     }
 
@@ -180,6 +216,15 @@ impl SlotKind {
                     });
                 }
             }
+            (Self::Cells { column, kept, which }, Accumulator::Cells(own)) => {
+                recent::insert_event(own, *which, event, *column, *kept);
+            }
+            (Self::Buckets { column, edges }, Accumulator::Buckets(counts)) => {
+                insert_bucket(counts, edges, &cells[*column]);
+            }
+            (Self::Frequencies { column, bound }, Accumulator::Frequencies(frequencies)) => {
+                frequencies.insert(&cells[*column], *bound);
+            }
             _ => {}
         }
     }
@@ -219,6 +264,23 @@ impl SlotKind {
                     *oldest = Some(other.clone());
                 }
             }
+            (Accumulator::Cells(own), Accumulator::Cells(other)) => {
+                if let Self::Cells { kept, which, .. } = self {
+                    for cell in other {
+                        recent::insert(own, *which, cell, *kept);
+                    }
+                }
+            }
+            (Accumulator::Buckets(counts), Accumulator::Buckets(other)) => {
+                for (count, other) in counts.iter_mut().zip(other) {
+                    *count = count.wrapping_add(*other);
+                }
+            }
+            (Accumulator::Frequencies(frequencies), Accumulator::Frequencies(other)) => {
+                if let Self::Frequencies { bound, .. } = self {
+                    frequencies.merge(other, *bound);
+                }
+            }
             _ => {}
         }
     }
@@ -228,9 +290,6 @@ impl SlotKind {
         const COUNT: usize = 7;
         const SUM: usize = 24;
         const SQUARES: usize = 40;
-        // Whether there is one; time within a tile of at most a day, epoch and offset as varints of real magnitudes.
-        // The base of a lifetime window takes three bytes more, once.
-        const PLACE: usize = 1 + 6 + 3 + 8;
         match self {
             Self::Events | Self::Invalid { .. } => COUNT,
             Self::Moments { level, .. } => match level {
@@ -245,7 +304,13 @@ impl SlotKind {
             Self::NewestTime => 1 + 6,
             Self::Different { bound, .. } => 3 + bound * (1 + Identity::LONGEST),
             Self::Oldest { column } | Self::Newest { column } => {
-                PLACE + Cell::longest(columns[*column].kind, columns[*column].keep_text)
+                // Whether there is one.
+                1 + recent::longest(&columns[*column])
+            }
+            Self::Cells { column, kept, .. } => 3 + kept * recent::longest(&columns[*column]),
+            Self::Buckets { edges, .. } => (edges.len() + 1) * COUNT,
+            Self::Frequencies { column, bound } => {
+                3 + bound * (COUNT + Cell::longest(columns[*column].kind, columns[*column].keep_text))
             }
         }
     }
@@ -286,6 +351,13 @@ impl SlotKind {
                 writer.varint(oldest.position.offset);
                 oldest.cell.write(writer);
             }
+            Accumulator::Cells(own) => {
+                if let Self::Cells { which, .. } = self {
+                    recent::write_tile(own, *which, start, writer);
+                }
+            }
+            Accumulator::Buckets(counts) => write_counts(counts, writer),
+            Accumulator::Frequencies(frequencies) => frequencies.write(writer),
         }
     }
 
@@ -331,6 +403,14 @@ impl SlotKind {
                 }
                 let t = t.ok_or(BytesError::NotCanonical)?;
                 Ok(Accumulator::Oldest(Some(Last { t, position, cell })))
+            }
+            Self::Cells { column, kept, which } => {
+                let kind = columns[*column].kind;
+                recent::read_tile(reader, *which, start, kind, *kept).map(Accumulator::Cells)
+            }
+            Self::Buckets { edges, .. } => read_counts(reader, edges.len() + 1).map(Accumulator::Buckets),
+            Self::Frequencies { column, bound } => {
+                Frequencies::read(reader, columns[*column].kind, *bound).map(Accumulator::Frequencies)
             }
         }
     }

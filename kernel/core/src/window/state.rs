@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cell::Cell;
 use super::layout::{Layout, Origin};
 use super::newest::Newest;
+use super::recent::Recent;
 use super::slot::Accumulator;
 use super::tails::Tails;
 use crate::definition::WindowView;
@@ -91,6 +92,8 @@ pub struct WindowState {
     pub(super) distincts: Box<[Newest]>,
     /// One per last column.
     pub(super) lasts: Box<[Option<Last>]>,
+    /// One per list of newest cells.
+    pub(super) recents: Box<[Recent]>,
     /// The time of the newest folded event.
     pub(super) newest: Option<i64>,
     /// Whether closed tiles may differ from those last written.
@@ -108,6 +111,7 @@ impl WindowState {
             tiles: BTreeMap::new(),
             distincts: vec![Newest::default(); layout.distincts.len()].into(),
             lasts: vec![None; layout.lasts.len()].into(),
+            recents: vec![Recent::default(); layout.newer.len()].into(),
             newest: None,
             body_touched: false,
         }
@@ -167,6 +171,11 @@ impl WindowState {
             }
             if let Some(identity) = event.cells[distinct.column].identity() {
                 newest.insert(event.t, identity, distinct.kept);
+            }
+        }
+        for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
+            if event.t >= self.tails.lowest_of(&newer.windows) {
+                recent.insert(newer, event);
             }
         }
         if layout.slots.is_empty() {
@@ -286,6 +295,9 @@ impl WindowState {
         for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
             newest.drop_before(self.tails.lowest_of(&distinct.windows));
         }
+        for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
+            recent.drop_before(self.tails.lowest_of(&newer.windows));
+        }
     }
 
     /// Until when the state matters, as an instant of event time: after it every answerable request sees empty
@@ -318,6 +330,11 @@ impl WindowState {
             + self.head.len() * (size_of::<Event>() + cells)
             + self.tiles.len() * (32 + tile)
             + self.lasts.len() * size_of::<Option<Last>>()
+            + self
+                .recents
+                .iter()
+                .map(|recent| size_of_val(recent.entries()))
+                .sum::<usize>()
             + distinct
             + bins
     }

@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::numbers::{Grid, Moments, Scale, Wide};
 use crate::status::Status;
 use crate::time::HOUR;
-use crate::value::Value;
+use crate::value::{Type, Value};
 
 /// What answers need besides accumulators. Times are those of events before the request.
 pub(super) trait Aside {
@@ -20,6 +20,8 @@ pub(super) trait Aside {
     fn newest(&self) -> Option<i64>;
     /// The newest valid cell of a last column, with its time.
     fn last(&self, last: usize) -> Option<(i64, &Cell)>;
+    /// The newest cells of a list, newest first, with their times.
+    fn newer(&self, newer: usize) -> &[(i64, &Cell)];
     /// How many different values lie at or after an edge; exact up to the bound, above it any number above it.
     fn distinct(&self, distinct: usize, edge: i64) -> usize;
 }
@@ -229,6 +231,40 @@ impl Group<'_> {
                 let inside = aside.last(last).filter(|(t, _)| super::bounds::entered(edge, *t));
                 Some(inside.map_or(Value::Null, |(_, cell)| cell.value()))
             }
+            How::FirstN { slot, most } => {
+                let cells = match &self.merged[slot] {
+                    Accumulator::Cells(oldest) => &oldest[..most.min(oldest.len())],
+                    _ => &[],
+                };
+                Some(list(feature.kind, cells.iter().map(|own| &own.cell)))
+            }
+            How::Newest { newer, most } => {
+                let cells = aside.newer(newer).iter().take(most);
+                let inside = cells.take_while(|(t, _)| super::bounds::entered(edge, *t));
+                Some(list(feature.kind, inside.map(|(_, cell)| *cell)))
+            }
+            How::Histogram { slot } => match &self.merged[slot] {
+                Accumulator::Buckets(counts) => {
+                    let counts = counts
+                        .iter()
+                        .map(|count| i64::try_from(*count).unwrap_or(i64::MAX));
+                    Some(Value::List(&Type::Int64, counts.map(Value::Int).collect()))
+                }
+                _ => None,
+            },
+            How::Top { slot, most } => {
+                let top = match &self.merged[slot] {
+                    Accumulator::Frequencies(frequencies) => frequencies.top(most),
+                    _ => None,
+                };
+                let Some(top) = top else {
+                    return Answer {
+                        event_time: newest,
+                        ..Answer::without(Status::OverBound)
+                    };
+                };
+                Some(list(feature.kind, top.into_iter()))
+            }
             How::TimeSinceLast => {
                 Some(newest.map_or(Value::Null, |t| Value::Int(self.request.saturating_sub(t))))
             }
@@ -265,6 +301,13 @@ fn over_bound(newest: Option<i64>) -> Answer {
     Answer {
         event_time: newest,
         ..Answer::without(Status::OverBound)
+    }
+}
+
+fn list<'c>(kind: Type, cells: impl Iterator<Item = &'c Cell>) -> Value {
+    match kind {
+        Type::List(of) => Value::List(of, cells.map(Cell::value).collect()),
+        _ => Value::Null,
     }
 }
 

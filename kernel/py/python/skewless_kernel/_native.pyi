@@ -157,8 +157,16 @@ class Aggregation:
         """Whether an event can be taken out again, as a retraction asks. Every aggregation merges."""
 
     @property
-    def zero_when_empty(self) -> bool:
-        """Over no events: True 0, False null."""
+    def has_number(self) -> bool:
+        """Whether a feature says how many items it has at most: the member ``n``."""
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether a feature has edges of its own: the member ``edges``."""
+
+    @property
+    def over_nothing(self) -> str:
+        """What it is over no events, for people: 0, null, an empty list, a list of zeros."""
 
     @property
     def limit_status(self) -> int | None:

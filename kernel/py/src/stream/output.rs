@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, ListArray, RecordBatch};
+use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use skewless_core::expr::Cell;
 use skewless_core::status::Status;
-use skewless_core::value::Type;
+use skewless_core::value::{Type, Value};
 
 const ZONE: &str = "UTC";
 
@@ -21,7 +22,13 @@ pub(crate) fn arrow_type(kind: Type) -> DataType {
         Type::Bool => DataType::Boolean,
         Type::String => DataType::Utf8,
         Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
+        Type::List(of) => DataType::List(item(*of)),
     }
+}
+
+/// The field of a list's items.
+fn item(of: Type) -> Arc<Field> {
+    Arc::new(Field::new_list_field(arrow_type(of), true))
 }
 
 /// A column that is being built.
@@ -31,6 +38,34 @@ pub(crate) enum ColumnBuilder {
     Bool(BooleanBuilder),
     Text(StringBuilder),
     Instant(TimestampMicrosecondBuilder),
+    List(ListBuilder),
+}
+
+/// Lists that are being built.
+pub(crate) struct ListBuilder {
+    of: Type,
+    items: Box<ColumnBuilder>,
+    lengths: Vec<usize>,
+    valid: NullBufferBuilder,
+}
+
+impl ListBuilder {
+    fn append(&mut self, items: Option<&[Value]>) {
+        self.lengths.push(items.map_or(0, <[Value]>::len));
+        self.valid.append(items.is_some());
+        for item in items.unwrap_or_default() {
+            self.items.append(Cell::from(item));
+        }
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        Arc::new(ListArray::new(
+            item(self.of),
+            OffsetBuffer::from_lengths(self.lengths),
+            self.items.finish(),
+            self.valid.finish(),
+        ))
+    }
 }
 
 impl ColumnBuilder {
@@ -43,6 +78,12 @@ impl ColumnBuilder {
             Type::Timestamp => {
                 Self::Instant(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone(ZONE))
             }
+            Type::List(of) => Self::List(ListBuilder {
+                of: *of,
+                items: Box::new(Self::new(*of, rows)),
+                lengths: Vec::with_capacity(rows),
+                valid: NullBufferBuilder::new(rows),
+            }),
         }
     }
 
@@ -54,11 +95,13 @@ impl ColumnBuilder {
             (Self::Bool(builder), Cell::Bool(value)) => builder.append_value(value),
             (Self::Text(builder), Cell::Text(value)) => builder.append_value(value),
             (Self::Instant(builder), Cell::Timestamp(value)) => builder.append_value(value),
+            (Self::List(builder), Cell::List(_, items)) => builder.append(Some(items)),
             (Self::Int(builder), _) => builder.append_null(),
             (Self::Float(builder), _) => builder.append_null(),
             (Self::Bool(builder), _) => builder.append_null(),
             (Self::Text(builder), _) => builder.append_null(),
             (Self::Instant(builder), _) => builder.append_null(),
+            (Self::List(builder), _) => builder.append(None),
         }
     }
 
@@ -69,6 +112,7 @@ impl ColumnBuilder {
             Self::Bool(mut builder) => Arc::new(builder.finish()),
             Self::Text(mut builder) => Arc::new(builder.finish()),
             Self::Instant(mut builder) => Arc::new(builder.finish()),
+            Self::List(builder) => builder.finish(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 use skewless_core::answer::Answer;
 use skewless_core::definition::{Definition, LatestView, WindowView, compile};
 use skewless_core::expr::{Cell, Expr};
@@ -253,12 +253,20 @@ fn used<'e>(kept: impl Iterator<Item = usize>, conditions: impl Iterator<Item = 
 }
 
 pub(crate) fn py_answer(py: Python<'_>, answer: Answer) -> PyResult<PyAnswer<'_>> {
-    let value = match answer.value {
+    let value = py_value(py, answer.value)?;
+    Ok((value, answer.status.code(), answer.event_time))
+}
+
+fn py_value(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match value {
         Value::Null => py.None().into_bound(py),
         Value::Int(integer) | Value::Timestamp(integer) => integer.into_pyobject(py)?.into_any(),
         Value::Float(double) => double.into_pyobject(py)?.into_any(),
         Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
         Value::String(text) => text.as_ref().into_pyobject(py)?.into_any(),
-    };
-    Ok((value, answer.status.code(), answer.event_time))
+        Value::List(_, items) => {
+            let items = items.iter().map(|item| py_value(py, item.clone()));
+            PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any()
+        }
+    })
 }
