@@ -4,13 +4,23 @@ use super::wide::Wide;
 
 /// `numerator / (d1 * d2) * 2^exponent` as the nearest double, ties to even. The divisors are not zero, and
 /// the result lies within the normal range of doubles or is zero.
-// The mantissa has 53 bits by then.
-#[allow(clippy::cast_precision_loss)]
 pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], exponent: i32) -> f64 {
     if numerator.is_zero() {
         return 0.0;
     }
-    // Enough bits that the quotient has at least 64; the remainders say whether anything follows them.
+    let Some(divisor) = divisors[0].checked_mul(divisors[1]) else {
+        return round_by_steps(numerator, divisors, exponent);
+    };
+    // Of 128 bits by less than 64 the quotient has at least 64; the remainder says whether anything follows them.
+    let (top, scale, dropped) = numerator.top();
+    let divisor = u128::from(divisor);
+    let quotient = top / divisor;
+    let inexact = dropped || quotient * divisor != top;
+    rounded(quotient, inexact, scale + i64::from(exponent))
+}
+
+/// The same where the product of the divisors is too great for one division.
+fn round_by_steps<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], exponent: i32) -> f64 {
     let wanted = divisors
         .iter()
         .map(|divisor| 64 - divisor.leading_zeros())
@@ -22,17 +32,27 @@ pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], expo
     for divisor in divisors {
         inexact |= quotient.divide(divisor) != 0;
     }
-    let down = quotient.bits() - 64;
-    let (top, dropped) = quotient.shifted_right(down);
-    inexact |= dropped;
+    let (top, scale, dropped) = quotient.top();
+    rounded(
+        top,
+        inexact || dropped,
+        scale - i64::from(up) + i64::from(exponent),
+    )
+}
 
-    let (mut mantissa, rest) = (top.0[0] >> 11, top.0[0] & 0x7ff);
+/// `number * 2^scale` as the nearest double, ties to even; the number has at least 64 bits, and `inexact` says whether
+/// anything follows them.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // 64 bits, then 53
+fn rounded(number: u128, mut inexact: bool, scale: i64) -> f64 {
+    let down = 64 - number.leading_zeros().min(64);
+    let top = (number >> down) as u64;
+    inexact |= u128::from(top) << down != number;
+    let (mut mantissa, rest) = (top >> 11, top & 0x7ff);
     let half = 0x400;
     if rest > half || rest == half && (inexact || mantissa & 1 == 1) {
         mantissa += 1;
     }
-    let scale = 11 + i64::from(down) - i64::from(up) + i64::from(exponent);
-    mantissa as f64 * power_of_two(scale)
+    mantissa as f64 * power_of_two(11 + i64::from(down) + scale)
 }
 
 /// Two to a power within the normal range of doubles; outside it the nearest end.
@@ -67,6 +87,26 @@ mod tests {
                 f64::from(n) / f64::from(d),
                 "{n}/{d}"
             );
+        }
+    }
+
+    #[test]
+    fn both_divisions_round_alike() {
+        let mut dice = crate::window::properties::Dice(3);
+        for _ in 0..20_000 {
+            let mut number = Wide::<6>([0; 6].map(|_: u64| dice.next()));
+            for _ in 0..dice.below(4) {
+                number.0[usize::try_from(dice.below(6)).unwrap()] = 0;
+            }
+            let number = number.shifted_right(u32::try_from(dice.below(384)).unwrap()).0;
+            let divisors = [0, 0].map(|_: u64| (dice.next() >> (32 + dice.below(32))).max(1));
+            let quick = round_ratio(&number, divisors, -128);
+            let stepwise = if number.is_zero() {
+                0.0
+            } else {
+                round_by_steps(&number, divisors, -128)
+            };
+            assert_eq!(quick.to_bits(), stepwise.to_bits(), "{number:?} / {divisors:?}");
         }
     }
 

@@ -115,6 +115,26 @@ impl<const N: usize> Wide<N> {
         0
     }
 
+    /// The top 128 bits, the first of them set, with the power of two that they stand at, and whether any set bit is
+    /// below. The number is not zero.
+    pub fn top(&self) -> (u128, i64, bool) {
+        let bits = self.bits();
+        let limb = |place: usize| u128::from(self.0.get(place).copied().unwrap_or(0));
+        if bits <= 128 {
+            let up = 128 - bits.max(1);
+            return ((limb(1) << 64 | limb(0)) << up, -i64::from(up), false);
+        }
+        let (limbs, rest) = (((bits - 128) / 64) as usize, (bits - 128) % 64);
+        let low = (limb(limbs + 1) << 64 | limb(limbs)) >> rest;
+        let high = if rest == 0 {
+            0
+        } else {
+            limb(limbs + 2) << (128 - rest)
+        };
+        let dropped = limb(limbs) & ((1 << rest) - 1) != 0 || self.0[..limbs].iter().any(|limb| *limb != 0);
+        (high | low, i64::from(bits) - 128, dropped)
+    }
+
     /// Shifted left, dropping what leaves the top.
     #[must_use]
     pub fn shifted_left(&self, by: u32) -> Self {

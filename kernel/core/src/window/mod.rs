@@ -25,7 +25,7 @@ mod tails;
 pub use bounds::{INSTANT, Window, WindowKind, entered, past};
 pub use cell::{Cell, LONGEST_TEXT};
 pub use codec::{BodyMark, Encoded};
-pub use frame::{contributing, frame};
+pub use frame::{Frame, FrameColumn, FrameTimes, FrameValues, Log, TooMany, contributing, frame};
 pub use layout::{Layout, Origin, Size};
 pub use read::{Reading, read};
 pub use state::{Event, EventPosition, Folded, WindowState};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::answer::Answer;
 use crate::definition::{Definition, WindowFeature, WindowView, compile};
-use crate::latest::frame::{Asked, Known, LogPosition, StreamRow};
+use crate::latest::frame::{Asked, Known, LogPosition};
 use crate::state::{Position, Prefix};
 use crate::status::Status;
 use crate::time::{HOUR, MINUTE, SECOND, floor_to_hop};
@@ -748,11 +748,30 @@ fn no_state_is_the_empty_window() {
     assert_eq!((reading.position, reading.earliest), (None, None));
 }
 
+/// The events of one entity as a log.
 struct Rows<'a>(&'a [Raw]);
 
 impl crate::expr::Columns for Rows<'_> {
     fn cell(&self, row: usize, place: usize) -> crate::expr::Cell<'_> {
         crate::expr::Cell::from(&self.0[row].row[place])
+    }
+}
+
+impl Log for Rows<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn entity_id(&self, _: usize) -> Option<&str> {
+        Some("s.k")
+    }
+
+    fn t(&self, row: usize) -> i64 {
+        self.0[row].t
+    }
+
+    fn position(&self, row: usize) -> (u32, u64) {
+        (3, self.0[row].offset)
     }
 }
 
@@ -762,15 +781,6 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
         let mut dice = Dice(seed);
         let view = some_view(seed, 8);
         let known = events(&mut dice, 400);
-        let rows: Vec<StreamRow<'_>> = known
-            .iter()
-            .map(|raw| StreamRow {
-                entity_id: "s.k",
-                t: raw.t,
-                partition: 3,
-                offset: raw.offset,
-            })
-            .collect();
         let times: Vec<i64> = known.iter().map(|raw| raw.t).collect();
         let asked: Vec<Asked<'_, LogPosition>> = (0..40)
             .map(|_| {
@@ -795,8 +805,12 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
                 }
             })
             .collect();
-        let answers = frame(&view, &rows, &Rows(&known), &asked);
-        for (place, (answers, ask)) in answers.iter().zip(&asked).enumerate() {
+        let found = frame(&view, &Rows(&known), &asked).unwrap();
+        for (place, ask) in asked.iter().enumerate() {
+            let features = 0..view.features.len();
+            let answers: Vec<Answer> = features
+                .map(|feature| found.answer(&view, place, feature))
+                .collect();
             let upto = match ask.known {
                 _ if ask.entity_id != Some("s.k") => 0,
                 Known::Nothing | Known::Upto(LogPosition { partition: 2, .. }) => 0,
@@ -804,8 +818,8 @@ fn a_frame_answers_the_definition_at_any_time_and_knowledge() {
                 Known::Upto(position) => usize::try_from(position.next_offset).unwrap(),
             };
             let wanted = naive(&view, &known[..upto], ask.request_time);
-            assert_same(answers, &wanted, &format!("seed {seed}, row {place}, {ask:?}"));
-            let inside = contributing(&view, 0, &rows, &Rows(&known), ask);
+            assert_same(&answers, &wanted, &format!("seed {seed}, row {place}, {ask:?}"));
+            let inside = contributing(&view, 0, &Rows(&known), ask);
             if wanted[0].status != Status::OverBound {
                 assert_eq!(
                     Value::Int(i64::try_from(inside.len()).unwrap()),

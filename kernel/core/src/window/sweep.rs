@@ -33,10 +33,16 @@ pub(super) struct Sweep<'l> {
     answers: Vec<Answer>,
 }
 
-/// Windows that end together, so that they are nested.
-struct Group<'l> {
+/// What one window has of each slot, while its features are finished at a request.
+pub(super) struct Parts<'l> {
     layout: &'l Layout,
     request: i64,
+    merged: Vec<Accumulator>,
+}
+
+/// Windows that end together, so that they are nested.
+struct Group<'l> {
+    parts: Parts<'l>,
     /// Where they end.
     upper: i64,
     /// Which slots they read; absent: all of them.
@@ -45,7 +51,6 @@ struct Group<'l> {
     edges: Vec<(i64, usize)>,
     /// How many windows are finished.
     finished: usize,
-    merged: Vec<Accumulator>,
 }
 
 impl<'l> Sweep<'l> {
@@ -61,13 +66,11 @@ impl<'l> Sweep<'l> {
         let groups: Vec<&[(i64, i64, usize)]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
         let only = groups.len() == 1;
         let groups = groups.into_iter().map(|edges| Group {
-            layout,
-            request,
+            parts: Parts::new(layout, request),
             upper: edges[0].0,
             slots: (!only).then(|| slots_of(layout, edges)),
             edges: edges.iter().map(|(_, lower, place)| (*lower, *place)).collect(),
             finished: 0,
-            merged: layout.slots.iter().map(|slot| slot.kind.empty()).collect(),
         });
         Self {
             groups: groups.collect(),
@@ -115,7 +118,7 @@ impl<'l> Sweep<'l> {
     pub(super) fn merge_slot(&mut self, slot: usize, part: &Accumulator, start: i64) {
         for group in &mut self.groups {
             if super::bounds::past(group.upper, start) && group.wants(slot) {
-                group.layout.slots[slot].kind.merge(&mut group.merged[slot], part);
+                group.parts.merge(slot, part);
             }
         }
     }
@@ -156,9 +159,9 @@ impl Group<'_> {
     }
 
     fn insert(&mut self, event: &Event) {
-        for (place, slot) in self.layout.slots.iter().enumerate() {
+        for (place, slot) in self.parts.layout.slots.iter().enumerate() {
             if self.wants(place) {
-                slot.kind.insert(&mut self.merged[place], event);
+                slot.kind.insert(&mut self.parts.merged[place], event);
             }
         }
     }
@@ -172,19 +175,51 @@ impl Group<'_> {
 
     fn finish_window(&self, window: usize, edge: i64, aside: &impl Aside, answers: &mut [Answer]) {
         let newest = aside.newest().filter(|t| super::bounds::entered(edge, *t));
-        for (place, feature) in self.layout.features.iter().enumerate() {
+        for (place, feature) in self.parts.layout.features.iter().enumerate() {
             if feature.window == window {
-                let newest = match feature.newest.map(|slot| &self.merged[slot]) {
+                let newest = match feature.newest.map(|slot| &self.parts.merged[slot]) {
                     None => newest,
                     Some(Accumulator::Time(own)) => *own,
                     Some(_) => None,
                 };
-                answers[place] = self.finish(feature, edge, newest, aside);
+                answers[place] = self.parts.finish(feature, edge, newest, aside);
             }
         }
     }
+}
 
-    fn finish(&self, feature: &Finish, edge: i64, newest: Option<i64>, aside: &impl Aside) -> Answer {
+impl<'l> Parts<'l> {
+    /// Those of no events.
+    pub(super) fn new(layout: &'l Layout, request: i64) -> Self {
+        Self {
+            layout,
+            request,
+            merged: layout.slots.iter().map(|slot| slot.kind.empty()).collect(),
+        }
+    }
+
+    /// Goes on to another request.
+    pub(super) fn at(&mut self, request: i64) {
+        self.request = request;
+    }
+
+    /// Puts what a slot has.
+    pub(super) fn set(&mut self, slot: usize, part: Accumulator) {
+        self.merged[slot] = part;
+    }
+
+    fn merge(&mut self, slot: usize, part: &Accumulator) {
+        self.layout.slots[slot].kind.merge(&mut self.merged[slot], part);
+    }
+
+    /// A feature of the window, which begins at `edge`.
+    pub(super) fn finish(
+        &self,
+        feature: &Finish,
+        edge: i64,
+        newest: Option<i64>,
+        aside: &impl Aside,
+    ) -> Answer {
         if feature
             .bounded
             .is_some_and(|(slot, bound)| self.merged[slot].count() > bound)

@@ -2,13 +2,14 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, Int32Array, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use pyo3::prelude::*;
 use skewless_core::expr::Cell;
 use skewless_core::latest::frame::{Asked, Known, LogPosition, StreamRow};
 use skewless_core::schema::Schema;
 use skewless_core::value::Type;
+use skewless_core::window::Log;
 
 use crate::columns::{BatchColumns, Column};
 use crate::errors::InputError;
@@ -58,68 +59,140 @@ fn integers(batch: &RecordBatch, name: &str) -> PyResult<Option<Vec<Option<i64>>
     }
 }
 
+/// A column of whole numbers of either width, none of them negative.
+enum Whole {
+    Narrow(Int32Array),
+    Wide(Int64Array),
+}
+
+impl Whole {
+    fn read(batch: &RecordBatch, name: &str) -> PyResult<Self> {
+        let array = batch
+            .column_by_name(name)
+            .ok_or_else(|| InputError::new_err(format!("the events lack the column {name:?}")))?;
+        match array.data_type() {
+            DataType::Int32 => Ok(Self::Narrow(array.as_primitive::<Int32Type>().clone())),
+            DataType::Int64 => Ok(Self::Wide(array.as_primitive::<Int64Type>().clone())),
+            DataType::Null => Ok(Self::Wide(Int64Array::new_null(array.len()))),
+            other => Err(InputError::new_err(format!(
+                "column {name:?} must be int32 or int64, and is {other}"
+            ))),
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<u64> {
+        let value = match self {
+            Self::Narrow(array) => array.is_valid(row).then(|| i64::from(array.value(row))),
+            Self::Wide(array) => array.is_valid(row).then(|| array.value(row)),
+        };
+        value.and_then(|value| u64::try_from(value).ok())
+    }
+}
+
 /// The events of an input log: `entity_id`, `event_time_us`, partition, offset, and the columns `c_*` that the view
 /// reads. Events without an entity are passed over.
 pub(super) struct Events {
     entities: Column,
-    /// Per event that has an entity: its row in the batch, time, partition, offset.
-    rows: Vec<(usize, i64, u32, u64)>,
+    times: Column,
+    partitions: Whole,
+    offsets: Whole,
     cells: BatchColumns,
+    rows: usize,
 }
 
 impl Events {
     /// `schema` are the source's columns by their names in the batch, `used` the places of those that are read.
     pub(super) fn read(batch: &RecordBatch, schema: &Schema, used: &[usize]) -> PyResult<Self> {
-        let entities = column(batch, "entity_id", Type::String)?;
-        let times = column(batch, "event_time_us", Type::Timestamp)?;
-        let lacks = |name: &str| InputError::new_err(format!("the events lack the column {name:?}"));
-        let partitions = integers(batch, "partition")?.ok_or_else(|| lacks("partition"))?;
-        let offsets = integers(batch, "offset")?.ok_or_else(|| lacks("offset"))?;
-        let mut rows = Vec::with_capacity(batch.num_rows());
-        for row in 0..batch.num_rows() {
-            if text(&entities, row).is_none() {
-                continue;
-            }
-            let position = partitions[row].zip(offsets[row]);
-            let position = position.and_then(|(p, o)| Some((u32::try_from(p).ok()?, u64::try_from(o).ok()?)));
-            let (Some(t), Some((partition, offset))) = (instant(&times, row), position) else {
+        let events = Self {
+            entities: column(batch, "entity_id", Type::String)?,
+            times: column(batch, "event_time_us", Type::Timestamp)?,
+            partitions: Whole::read(batch, "partition")?,
+            offsets: Whole::read(batch, "offset")?,
+            cells: BatchColumns::read(batch, schema, used)?,
+            rows: batch.num_rows(),
+        };
+        for row in 0..events.rows {
+            let partition = events.partitions.get(row).and_then(|p| u32::try_from(p).ok());
+            let is_whole = partition.is_some()
+                && events.offsets.get(row).is_some()
+                && instant(&events.times, row).is_some();
+            if !is_whole && text(&events.entities, row).is_some() {
                 return Err(InputError::new_err(format!(
                     "event {row} has no event time, or its partition or offset is null or negative"
                 )));
-            };
-            rows.push((row, t, partition, offset));
+            }
         }
-        let cells = BatchColumns::read(batch, schema, used)?;
-        Ok(Self {
-            entities,
-            rows,
-            cells,
-        })
+        Ok(events)
     }
 
-    /// The events, and their columns by the same places.
-    pub(super) fn rows(&self) -> (Vec<StreamRow<'_>>, Placed<'_>) {
-        let row = |(row, t, partition, offset): &(usize, i64, u32, u64)| StreamRow {
-            entity_id: text(&self.entities, *row).unwrap_or_default(),
-            t: *t,
-            partition: *partition,
-            offset: *offset,
+    /// The events that have an entity, and their columns by the same places.
+    pub(super) fn of_entities(&self) -> OfEntities<'_> {
+        let rows = (0..self.rows).filter(|row| self.entity_id(*row).is_some());
+        OfEntities {
+            events: self,
+            rows: rows.collect(),
+        }
+    }
+}
+
+impl skewless_core::expr::Columns for Events {
+    fn cell(&self, row: usize, place: usize) -> Cell<'_> {
+        self.cells.cell(row, place)
+    }
+}
+
+impl Log for Events {
+    fn len(&self) -> usize {
+        self.rows
+    }
+
+    fn entity_id(&self, row: usize) -> Option<&str> {
+        text(&self.entities, row)
+    }
+
+    fn t(&self, row: usize) -> i64 {
+        instant(&self.times, row).unwrap_or_default()
+    }
+
+    fn position(&self, row: usize) -> (u32, u64) {
+        let partition = self.partitions.get(row).and_then(|p| u32::try_from(p).ok());
+        (
+            partition.unwrap_or_default(),
+            self.offsets.get(row).unwrap_or_default(),
+        )
+    }
+}
+
+/// The events that have an entity, by their places among those.
+pub(super) struct OfEntities<'e> {
+    events: &'e Events,
+    rows: Vec<usize>,
+}
+
+impl OfEntities<'_> {
+    /// Each of them.
+    pub(super) fn list(&self) -> Vec<StreamRow<'_>> {
+        let row = |row: &usize| {
+            let (partition, offset) = self.events.position(*row);
+            StreamRow {
+                entity_id: self.events.entity_id(*row).unwrap_or_default(),
+                t: self.events.t(*row),
+                partition,
+                offset,
+            }
         };
-        (self.rows.iter().map(row).collect(), Placed(self))
+        self.rows.iter().map(row).collect()
     }
 
     /// The row of the batch that an event stands in.
     pub(super) fn row_of(&self, event: usize) -> usize {
-        self.rows[event].0
+        self.rows[event]
     }
 }
 
-/// The cells of events, by their places among those with an entity.
-pub(super) struct Placed<'e>(&'e Events);
-
-impl skewless_core::expr::Columns for Placed<'_> {
+impl skewless_core::expr::Columns for OfEntities<'_> {
     fn cell(&self, row: usize, place: usize) -> Cell<'_> {
-        self.0.cells.cell(self.0.rows[row].0, place)
+        self.events.cells.cell(self.rows[row], place)
     }
 }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder,
 };
-use arrow_array::{ArrayRef, ListArray, RecordBatch};
-use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, TimestampMicrosecondArray, UInt8Array,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use skewless_core::expr::Cell;
 use skewless_core::status::Status;
 use skewless_core::value::{Type, Value};
+use skewless_core::window::{FrameColumn, FrameValues};
 
 const ZONE: &str = "UTC";
 
@@ -117,6 +120,11 @@ impl ColumnBuilder {
     }
 }
 
+/// Event times of a frame, and where there is one.
+pub(crate) fn time_column((times, present): (Vec<i64>, Vec<bool>)) -> ArrayRef {
+    Arc::new(Int64Array::new(times.into(), Some(NullBuffer::from(present))))
+}
+
 /// The columns of features: per feature its values, `<name>__status` and `<name>__event_time_us`.
 pub(crate) struct FeatureColumns {
     fields: Vec<Field>,
@@ -146,17 +154,46 @@ impl FeatureColumns {
             statuses.append_value(status.code());
             times.append_option(time);
         }
-        self.fields.push(Field::new(name, arrow_type(kind), true));
+        self.push(
+            name,
+            kind,
+            [
+                values.finish(),
+                Arc::new(statuses.finish()),
+                Arc::new(times.finish()),
+            ],
+        );
+    }
+
+    /// Adds a feature with the columns of a frame; numbers are taken over as they are.
+    pub(crate) fn add_frame(&mut self, name: &str, kind: Type, column: FrameColumn, times: ArrayRef) {
+        let rows = column.statuses.len();
+        let has_value = |row: usize| Status::from_code(column.statuses[row]).is_some_and(Status::has_value);
+        let valid = || Some(NullBuffer::from(BooleanBuffer::collect_bool(rows, has_value)));
+        let values: ArrayRef = match column.values {
+            FrameValues::Ints(values) if kind == Type::Timestamp => {
+                Arc::new(TimestampMicrosecondArray::new(values.into(), valid()).with_timezone(ZONE))
+            }
+            FrameValues::Ints(values) => Arc::new(Int64Array::new(values.into(), valid())),
+            FrameValues::Floats(values) => Arc::new(Float64Array::new(values.into(), valid())),
+            FrameValues::Others(values) => {
+                let mut builder = ColumnBuilder::new(kind, rows);
+                for value in &values {
+                    builder.append(Cell::from(value));
+                }
+                builder.finish()
+            }
+        };
+        let statuses = UInt8Array::from(column.statuses);
+        self.push(name, kind, [values, Arc::new(statuses), times]);
+    }
+
+    fn push(&mut self, name: &str, kind: Type, [values, statuses, times]: [ArrayRef; 3]) {
+        let status = Field::new(format!("{name}__status"), DataType::UInt8, false);
+        let time = Field::new(format!("{name}__event_time_us"), DataType::Int64, true);
         self.fields
-            .push(Field::new(format!("{name}__status"), DataType::UInt8, false));
-        self.fields.push(Field::new(
-            format!("{name}__event_time_us"),
-            DataType::Int64,
-            true,
-        ));
-        self.arrays.push(values.finish());
-        self.arrays.push(Arc::new(statuses.finish()));
-        self.arrays.push(Arc::new(times.finish()));
+            .extend([Field::new(name, arrow_type(kind), true), status, time]);
+        self.arrays.extend([values, statuses, times]);
     }
 
     pub(crate) fn finish(self) -> Result<RecordBatch, ArrowError> {

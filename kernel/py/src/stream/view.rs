@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, UInt64Array};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use skewless_core::answer::Answer;
 use skewless_core::definition::{Definition, LatestView, WindowView, compile};
-use skewless_core::expr::{Cell, Expr};
+use skewless_core::expr::Expr;
 use skewless_core::fault::Fault;
 use skewless_core::latest;
 use skewless_core::latest::frame::{Asked, Known, LogPosition};
 use skewless_core::schema::{Column, Schema};
 use skewless_core::value::Value;
-use skewless_core::window::{self, Origin};
+use skewless_core::window::{self, FrameTimes, Origin};
 
 use super::events::{AskedRows, Events, known};
-use super::output::FeatureColumns;
+use super::output::{FeatureColumns, time_column};
 use super::partition::StatePartition;
 use crate::arrow::{ArrowBatch, all_batches};
 use crate::errors::{InputError, definition_error, state_error};
@@ -143,7 +143,7 @@ impl StreamView {
         py.detach(|| {
             let events = Events::read(&events, &self.columns, &self.used)?;
             let rows = AskedRows::read(&rows)?;
-            self.frame_columns(&events, &rows).map_err(InputError::of_arrow)
+            self.frame_columns(&events, &rows)
         })
         .map(ArrowBatch)
     }
@@ -173,10 +173,7 @@ impl StreamView {
         py.detach(|| {
             let events = Events::read(&batch, &self.columns, &self.used)?;
             let places = self.contributing_places(place, &events, entity_id, request_time_us, known);
-            let places: Vec<u64> = places
-                .into_iter()
-                .map(|event| events.row_of(event) as u64)
-                .collect();
+            let places: Vec<u64> = places.into_iter().map(|row| row as u64).collect();
             let taken = arrow_select::take::take_record_batch(&batch, &UInt64Array::from(places));
             taken.map_err(InputError::of_arrow)
         })
@@ -185,43 +182,36 @@ impl StreamView {
 }
 
 impl StreamView {
-    fn frame_columns(
-        &self,
-        events: &Events,
-        rows: &AskedRows,
-    ) -> Result<RecordBatch, arrow_schema::ArrowError> {
-        let (events, cells) = events.rows();
+    fn frame_columns(&self, events: &Events, rows: &AskedRows) -> PyResult<RecordBatch> {
         let asked = rows.rows();
         let mut columns = FeatureColumns::new();
         match &self.kind {
             Kind::Window(view) => {
-                let answers = window::frame(view, &events, &cells, &asked);
-                for (place, feature) in view.features.iter().enumerate() {
-                    let own = answers.iter().map(|row| {
-                        let Answer {
-                            value,
-                            status,
-                            event_time,
-                        } = &row[place];
-                        (Cell::from(value), *status, *event_time)
-                    });
-                    columns.add(&feature.name, feature.kind, own);
+                let found = window::frame(view, events, &asked);
+                let frame = found.map_err(|error| InputError::new_err(error.to_string()))?;
+                let times: Vec<_> = frame.times.into_iter().map(FrameTimes::into_parts).collect();
+                let times: Vec<ArrayRef> = times.into_iter().map(time_column).collect();
+                for (feature, column) in view.features.iter().zip(frame.columns) {
+                    let own = Arc::clone(&times[column.times]);
+                    columns.add_frame(&feature.name, feature.kind, column, own);
                 }
             }
             Kind::Latest(view) => {
-                let newest = latest::frame::stream(view, &events, &cells, &asked);
+                let events = events.of_entities();
+                let newest = latest::frame::stream(view, &events.list(), &events, &asked);
                 for feature in &view.features {
                     let own = newest.iter().map(|newest| {
-                        let (cell, status) = newest.cell(&cells, feature.column);
+                        let (cell, status) = newest.cell(&events, feature.column);
                         (cell, status, newest.event_time)
                     });
                     columns.add(&feature.name, feature.kind, own);
                 }
             }
         }
-        columns.finish()
+        columns.finish().map_err(InputError::of_arrow)
     }
 
+    /// The rows of the batch that hold them.
     fn contributing_places(
         &self,
         feature: usize,
@@ -230,17 +220,18 @@ impl StreamView {
         request_time: i64,
         known: Known<LogPosition>,
     ) -> Vec<usize> {
-        let (events, cells) = events.rows();
         let asked = Asked {
             entity_id: Some(entity_id),
             request_time,
             known,
         };
         match &self.kind {
-            Kind::Window(view) => window::contributing(view, feature, &events, &cells, &asked),
+            Kind::Window(view) => window::contributing(view, feature, events, &asked),
             Kind::Latest(view) => {
-                let newest = latest::frame::stream(view, &events, &cells, &[asked]);
-                newest.into_iter().filter_map(|newest| newest.row).collect()
+                let events = events.of_entities();
+                let newest = latest::frame::stream(view, &events.list(), &events, &[asked]);
+                let rows = newest.into_iter().filter_map(|newest| newest.row);
+                rows.map(|event| events.row_of(event)).collect()
             }
         }
     }

@@ -1,138 +1,24 @@
-//! Frames: window features for many asked instants at once, straight from the events of the log.
+//! The sweep of a state over the events of one entity, for one asked row after another.
 //!
-//! Events are grouped by entity and sorted by (t, position). Each asked row then goes through the same sweep as a
-//! state, over the events that it can see and knows. Blocks of events are merged beforehand, so that a long window
-//! costs as many merges as it has whole blocks; a block that holds an unknown event is taken event by event.
+//! Blocks of events are merged beforehand, so that a long window costs as many merges as it has whole blocks; a block
+//! that holds an unknown event is taken event by event.
 
 use std::collections::HashMap;
 
-use super::bounds::{entered, past};
-use super::cell::{Cell, Identity};
-use super::layout::{Layout, Origin};
-use super::recent;
-use super::slot::Accumulator;
-use super::state::{Event, EventPosition};
-use super::sweep::{Aside, Sweep};
+use super::{Log, entered, holds, is_known, past};
 use crate::answer::Answer;
-use crate::definition::WindowView;
-use crate::expr::{Cell as Borrowed, Columns, Expr, Row};
-use crate::latest::frame::{Asked, Known, LogPosition, StreamRow};
+use crate::latest::frame::{Known, LogPosition};
+use crate::window::cell::{Cell, Identity};
+use crate::window::layout::{Layout, Origin};
+use crate::window::recent;
+use crate::window::slot::Accumulator;
+use crate::window::state::{Event, EventPosition};
+use crate::window::sweep::{Aside, Sweep};
 
 const BLOCK: usize = 64;
 
-/// The answers for each asked row, in its order: one per feature of the view, in declared order. `cells` has the
-/// source's columns for each of `events`. An asked row without an entity has empty windows.
-pub fn frame<C: Columns + ?Sized>(
-    view: &WindowView,
-    events: &[StreamRow<'_>],
-    cells: &C,
-    asked: &[Asked<'_, LogPosition>],
-) -> Vec<Vec<Answer>> {
-    let mut rows: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (place, ask) in asked.iter().enumerate() {
-        rows.entry(ask.entity_id.unwrap_or_default())
-            .or_default()
-            .push(place);
-    }
-    let mut own: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (place, event) in events.iter().enumerate() {
-        if rows.contains_key(event.entity_id) && passes(view, cells, place) {
-            own.entry(event.entity_id).or_default().push(place);
-        }
-    }
-    let mut answers: Vec<Vec<Answer>> = vec![Vec::new(); asked.len()];
-    for (entity_id, places) in rows {
-        let timeline = Timeline::new(
-            &view.layout,
-            events,
-            cells,
-            own.remove(entity_id).unwrap_or_default(),
-        );
-        for place in places {
-            let ask = &asked[place];
-            let known = if ask.entity_id.is_some() {
-                ask.known
-            } else {
-                Known::Nothing
-            };
-            answers[place] = timeline.answer(&view.layout, ask.request_time, known);
-        }
-    }
-    answers
-}
-
-/// The places of the events that a feature (its place in the view) aggregates for one entity, in the order of
-/// (t, position).
-pub fn contributing<C: Columns + ?Sized>(
-    view: &WindowView,
-    feature: usize,
-    events: &[StreamRow<'_>],
-    cells: &C,
-    asked: &Asked<'_, LogPosition>,
-) -> Vec<usize> {
-    let Some(feature) = view.features.get(feature) else {
-        return Vec::new();
-    };
-    let window = feature.edges();
-    let edge = window.lower_edge(asked.request_time, view.origin);
-    let end = window.upper_edge(asked.request_time, view.origin);
-    let inside = |event: &StreamRow<'_>| {
-        asked.entity_id == Some(event.entity_id)
-            && entered(edge, event.t)
-            && past(end, event.t)
-            && is_known(asked.known, event.partition, event.offset)
-    };
-    let mut places: Vec<usize> = (0..events.len())
-        .filter(|place| inside(&events[*place]) && passes(view, cells, *place))
-        .collect();
-    places.sort_by_key(|place| {
-        let event = &events[*place];
-        (event.t, event.partition, event.offset)
-    });
-    places
-}
-
-fn is_known(known: Known<LogPosition>, partition: u32, offset: u64) -> bool {
-    match known {
-        Known::Everything => true,
-        Known::Nothing => false,
-        Known::Upto(position) => partition == position.partition && offset < position.next_offset,
-    }
-}
-
-fn passes<C: Columns + ?Sized>(view: &WindowView, cells: &C, place: usize) -> bool {
-    view.filter
-        .as_ref()
-        .is_none_or(|filter| holds(filter, cells, place))
-}
-
-/// Whether a condition on events, which does not depend on the request time, is true of one.
-fn holds<C: Columns + ?Sized>(condition: &Expr, cells: &C, place: usize) -> bool {
-    condition.eval_cell(RowAt { cells, place }, 0) == Ok(Borrowed::Bool(true))
-}
-
-/// One row of columns, as the evaluator reads it.
-struct RowAt<'a, C: Columns + ?Sized> {
-    cells: &'a C,
-    place: usize,
-}
-
-impl<C: Columns + ?Sized> Clone for RowAt<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C: Columns + ?Sized> Copy for RowAt<'_, C> {}
-
-impl<'a, C: Columns + ?Sized> Row<'a> for RowAt<'a, C> {
-    fn cell(self, place: usize) -> Borrowed<'a> {
-        self.cells.cell(self.place, place)
-    }
-}
-
 /// The events of one entity, by (t, position).
-struct Timeline {
+pub(super) struct Timeline {
     events: Vec<Event>,
     /// Per distinct count and event: the number of its value; absent where there is none.
     values: Vec<Vec<Option<u32>>>,
@@ -151,36 +37,26 @@ struct Block {
 }
 
 impl Timeline {
-    fn new<C: Columns + ?Sized>(
-        layout: &Layout,
-        rows: &[StreamRow<'_>],
-        cells: &C,
-        places: Vec<usize>,
-    ) -> Self {
-        let event = |place: usize| {
+    /// Of these rows of the log, which are sorted; `layout` is of features of the view.
+    pub(super) fn new<L: Log + ?Sized>(layout: &Layout, log: &L, rows: &[u32]) -> Self {
+        let event = |row: &u32| {
+            let row = *row as usize;
             let kept = layout.columns.iter();
             let kept = kept.map(|column| match column.from {
-                Origin::Row(from) => Cell::of(&cells.cell(place, from).to_value(), column.keep_text),
-                Origin::Condition(from) => {
-                    Cell::of_condition(holds(&layout.conditions[from].expr, cells, place))
-                }
+                Origin::Row(from) => Cell::of(&log.cell(row, from).to_value(), column.keep_text),
+                Origin::Condition(from) => Cell::of_condition(holds(&layout.conditions[from].expr, log, row)),
             });
-            // A key has one partition in each epoch, and a frame is of one epoch: should an entity have several
-            // partitions nevertheless, they stand in their order.
-            let position = EventPosition {
-                epoch: u64::from(rows[place].partition),
-                offset: rows[place].offset,
-            };
+            let (partition, offset) = log.position(row);
             Event {
-                t: rows[place].t,
-                position,
+                t: log.t(row),
+                position: EventPosition {
+                    epoch: u64::from(partition),
+                    offset,
+                },
                 cells: kept.collect(),
             }
         };
-        let mut events: Vec<Event> = places.into_iter().map(event).collect();
-        events.sort_by_key(Event::order);
-        // One event per position: a repeated row of the log does not count twice.
-        events.dedup_by_key(|event| event.order());
+        let events: Vec<Event> = rows.iter().map(event).collect();
         let mut numbered = layout
             .distincts
             .iter()
@@ -198,7 +74,7 @@ impl Timeline {
         }
     }
 
-    fn answer(&self, layout: &Layout, request: i64, known: Known<LogPosition>) -> Vec<Answer> {
+    pub(super) fn answer(&self, layout: &Layout, request: i64, known: Known<LogPosition>) -> Vec<Answer> {
         let mut sweep = Sweep::new(layout, request);
         let mut aside = Seen::new(layout, &self.different);
         let visible = self.events.partition_point(|event| past(request, event.t));
