@@ -125,9 +125,14 @@ def stop_on_signals(stop: threading.Event | None = None) -> threading.Event:
     """An event that SIGTERM and SIGINT set. Call it from the main thread."""
     event = stop or threading.Event()
 
-    def handle(number: int, _frame: object) -> None:
+    def told(number: int) -> None:
         log.info("stopping on %s", signal.Signals(number).name)
         event.set()
+
+    def handle(number: int, _frame: object) -> None:
+        # The code that the signal interrupts may hold the lock of the event or of the log: this thread would wait
+        # for itself.
+        threading.Thread(target=told, args=(number,), name="stop").start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
