@@ -168,12 +168,16 @@ def test_distances_agree(places: tuple[float, float, float, float]) -> None:
 
 
 def spread(kilometres: Value) -> float:
-    """What sixteen roundings of the sum of squares move the distance: little, but a metre near antipodes."""
+    """What sixteen roundings of the sum of squares move the distance: little, but a metre near antipodes.
+
+    Squares of the tiniest angles are subnormal, and rounded to multiples of 2^-1074.
+    """
     if not isinstance(kilometres, float):
         return 0.0
     rounding = 16 * sys.float_info.epsilon
     slope = abs(math.tan(kilometres / (2 * EARTH_RADIUS_KM)))
-    return EARTH_RADIUS_KM * min(rounding * slope, 2 * math.sqrt(rounding))
+    subnormal = 2 * math.sqrt(16 * math.ulp(0.0))
+    return EARTH_RADIUS_KM * (min(rounding * slope, 2 * math.sqrt(rounding)) + subnormal)
 
 
 @given(

@@ -157,7 +157,9 @@ def test_every_method_is_asked_with_all_of_its_arguments() -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_one_absurd_argument(store: Store, name: str, argument: str, data: st.DataObject) -> None:
-    ask(getattr(store, name), GOOD[name] | {argument: data.draw(ABSURD)})
+    # What the caller's own function raises is the caller's.
+    absurd = ABSURD.filter(lambda given: not callable(given)) if argument == "on_progress" else ABSURD
+    ask(getattr(store, name), GOOD[name] | {argument: data.draw(absurd)})
 
 
 @pytest.mark.parametrize("argument", ["project", "registry", "online", "timeout_s"])
