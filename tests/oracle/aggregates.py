@@ -5,11 +5,13 @@ Written to be read beside the clauses: one function per aggregation, over a plai
 
 import itertools
 import math
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from tests.oracle.blake3 import blake3
 from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event
 from tests.oracle.grid import HOUR
@@ -17,13 +19,16 @@ from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_
 
 DEFAULT_BOUNDS = {"count_distinct": 1000, "top_n": 20}
 LONGEST_TEXT = 128
+INLINE_TEXT = 15
+HIGHEST_RANK = 24
+ALPHA = 831_657_068_615_270_155
 
 
 @dataclass(frozen=True)
 class Aggregation:
     """`agg` over `column` (None where the aggregation takes none) of `column_type`; `width` only matters to a
     rate, `where` to count_where, `q`, `accuracy` (both in millionths) and `bins` to a quantile, `items` to lists of
-    cells and `edges` to a histogram."""
+    cells, `edges` to a histogram, `precision` to a distinct count."""
 
     agg: str
     column: str | None = None
@@ -36,6 +41,7 @@ class Aggregation:
     bins: int = 48
     items: int = 1
     edges: Sequence[int | float] = ()
+    precision: int | None = None
 
 
 def aggregate(what: Aggregation, window: Sequence[Event], request_time: int) -> Cell:
@@ -226,8 +232,42 @@ def count_distinct(cells: Sequence[Value], what: Aggregation) -> Outcome:
             different.append(cell)
     bound = DEFAULT_BOUNDS["count_distinct"] if what.bound is None else what.bound
     if len(different) > bound:
+        if what.precision is not None:
+            return max(estimate(different, what), bound + 1), Status.PRESENT  # A21
         return None, Status.OVER_BOUND
     return len(different), Status.PRESENT
+
+
+def estimate(different: Sequence[Value], what: Aggregation) -> int:
+    """A21."""
+    assert what.precision is not None
+    assert what.column_type is not None
+    p = what.precision
+    registers = [0] * (1 << p)
+    for value in different:
+        hashed = int.from_bytes(blake3(identity(value, what.column_type))[:8])
+        rest = hashed & ((1 << (64 - p)) - 1)
+        rank = min(64 - p - rest.bit_length() + 1, HIGHEST_RANK)
+        registers[hashed >> (64 - p)] = max(registers[hashed >> (64 - p)], rank)
+    m = len(registers)
+    one = 1 << 60
+    x = registers.count(0) * one // m
+    s, weight = x, 1
+    while (x := x * x // one) > 0:
+        s, weight = s + weight * x, weight * 2
+    z = m * s + sum(one >> rank for rank in registers if rank > 0)
+    return math.floor(Fraction(ALPHA * m * m, z) + Fraction(1, 2))
+
+
+def identity(value: Value, kind: str) -> bytes:
+    """A21: the bytes that tell a cell from others (N9 for texts)."""
+    if isinstance(value, str):
+        text = value.encode()
+        return text if len(text) <= INLINE_TEXT else blake3(text)[:16]
+    if kind == "bool":
+        return bytes([bool(value)])
+    assert value is not None
+    return struct.pack(">d" if kind == "float64" else ">q", value)
 
 
 def quantile(cells: Sequence[Value], what: Aggregation) -> Outcome:

@@ -83,6 +83,7 @@ AGGREGATIONS = (
     Aggregation("rate"),
     Aggregation("count_where"),
     *_QUANTILES,
+    *(Aggregation("count_distinct", column.name, column.type, bound=1, precision=4) for column in COLUMNS),
     *(
         Aggregation(agg, column.name, column.type, 3 if agg == "top_n" else None, items=items)
         for column in COLUMNS
@@ -148,6 +149,8 @@ def window_specs(draw: st.DrawFn) -> WindowSpec:
     for number in range(draw(st.integers(1, 6))):
         width, hop, shape = draw(edges())
         what = draw(st.sampled_from(AGGREGATIONS).filter(lambda what: width or what.agg != "rate"))  # noqa: B023
+        if shape.kind in {"previous", "lag"}:  # F1
+            what = replace(what, precision=None)
         if what.agg == "count_where":
             where[f"f{number}"] = draw(st.sampled_from(CONDITIONS))
             what = replace(what, where=condition(where[f"f{number}"], {c.name: c.type for c in COLUMNS}))

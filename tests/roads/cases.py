@@ -390,6 +390,8 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[st
     if agg == "count_where":
         where = condition(own.pop("where"), columns)
     what = Aggregation(agg, column, columns[column] if column else None, bound, where=where)
+    if agg == "count_distinct":
+        what = replace(what, **_numbers(own, "precision"))
     if agg == "quantile":
         shares = {name: round(own.pop(name) * 1_000_000) for name in ("q", "accuracy") if name in own}
         what = replace(what, **shares, **_numbers(own, "bins"))

@@ -155,7 +155,7 @@ def _own_members(what: Aggregation) -> dict[str, Any]:
     if what.agg == "histogram":
         is_float = what.column_type == "float64"
         return {"edges": [float(edge) if is_float else str(edge) for edge in what.edges]}
-    return {}
+    return {} if what.precision is None else {"precision": what.precision}
 
 
 def _edges(feature: WindowFeature) -> dict[str, Any]:

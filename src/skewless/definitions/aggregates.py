@@ -145,10 +145,18 @@ def stddev_pop(name: str, column: str, *, windows: Windows, hop: Duration | None
 
 
 def count_distinct(
-    name: str, column: str, *, windows: Windows, hop: Duration | None = None, bound: int = 1000
+    name: str,
+    column: str,
+    *,
+    windows: Windows,
+    hop: Duration | None = None,
+    bound: int = 1000,
+    precision: int | None = None,
 ) -> Aggregate:
-    """How many different values, exact up to ``bound``; beyond it the status OVER_BOUND. int64."""
-    return Aggregate(name, "count_distinct", column, windows, hop, bound)
+    """How many different values, exact up to ``bound``. Beyond it the status OVER_BOUND, or with a ``precision`` of 4
+    12 an estimate from ``2 ** precision`` registers: 9 errs by 5 % or so, 11 by half of that. int64."""
+    own = {} if precision is None else {"precision": precision}
+    return Aggregate(name, "count_distinct", column, windows, hop, bound, own=own)
 
 
 def last(name: str, column: str, *, windows: Windows, hop: Duration | None = None) -> Aggregate:

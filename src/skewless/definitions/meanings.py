@@ -123,6 +123,8 @@ class WindowFeature:
     """The most items of a list of cells, where the aggregation gives one."""
     edges: tuple[float, ...] | None = None
     """The rising edges of a histogram."""
+    precision: int | None = None
+    """Registers, as a power of two, of a distinct count that is estimated beyond its bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,7 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
                 bound=feature.at("bound").maybe(Node.integer),
                 type=feature.at("type").value_type(),
                 where=feature.value.get("where"),
+                precision=feature.at("precision").integer() if "precision" in feature.value else None,
                 quantile=_quantile(feature) if feature.at("agg").value == "quantile" else None,
                 window=feature.value.get("window"),
                 items=feature.at("n").integer() if "n" in feature.value else None,

@@ -276,6 +276,17 @@ def test_a_condition_that_cannot_be_is_told_with_its_place(where: Any, reason: s
     assert words in fault.message
 
 
+def test_a_precision_stands_only_where_it_is_declared() -> None:
+    exact = skewless.count_distinct("exact", "tailnum", windows="1h")
+    about = skewless.count_distinct("about", "tailnum", windows="1h", bound=50, precision=9)
+    features = {f["name"]: f for f in document(view(features=[exact, about]))["features"]}
+    assert "precision" not in features["exact_1h"]
+    assert features["about_1h"]["precision"] == 9
+    made = read(skewless.Project("flights", view(features=[exact, about])).definitions()[-1])
+    assert isinstance(made, WindowView)
+    assert [feature.precision for feature in made.features] == [None, 9]
+
+
 def test_a_quantile_is_written_in_millionths() -> None:
     slow = skewless.quantile("slow", "delay", 0.95, windows="1h", accuracy=0.05, bins=20)
     (feature,) = document(view(features=[slow]))["features"]

@@ -28,6 +28,8 @@ pub const BACK_SLACK: i64 = 7 * DAY;
 pub const HEAD_MAX: i64 = 4096;
 /// The greatest bound of a distinct count.
 pub const DISTINCT_BOUND: i64 = 10_000;
+/// The least and greatest number of registers of a distinct count beyond its bound, as powers of two.
+pub const DISTINCT_PRECISION: (i64, i64) = (4, 12);
 /// The finest and coarsest relative accuracy of a quantile, in millionths.
 pub const QUANTILE_ACCURACY: (i64, i64) = (1_000, 250_000);
 /// The least and greatest number of bins that a quantile may keep.

@@ -62,6 +62,8 @@ pub struct WindowFeature {
     pub hop: i64,
     /// The most distinct values that are counted exactly.
     pub bound: Option<usize>,
+    /// Registers, as a power of two, from which more distinct values are estimated; absent: they are over the bound.
+    pub precision: Option<u32>,
     /// Which quantile of which bins, where the aggregation is one.
     pub quantile: Option<Quantile>,
     /// The most items of a list, where the aggregation asks for it.
@@ -254,10 +256,14 @@ impl WindowFeature {
         let agg = at.json.get("agg").and_then(Json::as_str);
         let law = agg.and_then(Aggregation::from_name).map(Aggregation::law);
         let has_condition = law.is_some_and(Law::has_condition);
+        let estimates = agg == Some("count_distinct") && at.json.get("precision").is_some();
         let mut members = vec!["name", "agg", "column", "window_us", "hop_us", "bound", "type"];
         members.extend(law.map_or(&[][..], Law::own_members));
         if at.json.get("window").is_some() {
             members.push("window");
+        }
+        if estimates {
+            members.push("precision");
         }
         at.keys(&members)?;
         let has_number = law.is_some_and(Law::has_number);
@@ -274,6 +280,8 @@ impl WindowFeature {
         let condition = has_condition.then(|| Condition::read(&at.key("where"), columns));
         let (aggregation, column) = (aggregation?, column?);
         let quantile = (aggregation == Aggregation::Quantile).then(|| Quantile::read(at));
+        let (least, greatest) = limits::DISTINCT_PRECISION;
+        let precision = estimates.then(|| u32::try_from(at.key("precision").int(least, greatest)?).ok());
         let bound = read_bound(at, aggregation);
         let input = column.map(|place| columns.columns()[place].kind);
         let Some(result) = aggregation.result(input) else {
@@ -302,7 +310,7 @@ impl WindowFeature {
                 "a rate divides by the declared width, and this window has none; take count or sum",
             );
         }
-        Some(Self {
+        let feature = Self {
             name: name?,
             aggregation,
             column,
@@ -310,12 +318,20 @@ impl WindowFeature {
             window: edges.width,
             hop: edges.hop,
             bound: bound?,
+            precision: precision.map_or(Some(None), |bits| bits.map(Some))?,
             quantile: quantile.map_or(Some(None), |quantile| quantile.map(Some))?,
             items: items.map_or(Some(None), |items| usize::try_from(items?).ok().map(Some))?,
             edges: histogram.map_or(Some(None), |edges| edges.map(Some))?,
             kind,
             shape: edges.kind,
-        })
+        };
+        if feature.precision.is_some() && feature.edges().is_closed() {
+            return at.key("precision").fault(
+                "UNSUPPORTED_WINDOW",
+                "an estimate needs a window that ends at the request; leave precision out, or take another window",
+            );
+        }
+        Some(feature)
     }
 }
 

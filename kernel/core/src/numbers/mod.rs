@@ -5,12 +5,14 @@
 //! Integers take the same road at the scale 1.
 
 mod bins;
+mod estimate;
 mod fixed;
 mod moments;
 mod round;
 mod wide;
 
 pub use bins::{Bins, Grid, WHOLE};
+pub use estimate::{HIGHEST_RANK, estimate, register_of};
 pub use fixed::{SCALE_BITS, to_fixed};
 pub use moments::{MOST_EVENTS, Moments, Scale, Spread};
 pub use round::round_ratio;

@@ -72,7 +72,7 @@ impl Window {
     }
 
     /// Whether it has an upper edge of its own, so that it does not see all that was folded.
-    pub(super) fn is_closed(self) -> bool {
+    pub(crate) fn is_closed(self) -> bool {
         matches!(self.kind, WindowKind::Previous | WindowKind::Lag { .. })
     }
 

@@ -66,6 +66,13 @@ impl Identity {
         }
     }
 
+    /// A number that tells it from others as far as 64 bits can.
+    pub(super) fn hash(&self) -> u64 {
+        let hash = blake3::hash(&self.bytes[..usize::from(self.length)]);
+        let first = hash.as_bytes().first_chunk().copied();
+        u64::from_be_bytes(first.unwrap_or_default())
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.text(&self.bytes[..usize::from(self.length)]);
     }

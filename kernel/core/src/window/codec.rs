@@ -125,8 +125,8 @@ impl WindowState {
                 }
             }
         }
-        for newest in &self.distincts {
-            newest.write(writer, self.horizon);
+        for (newest, distinct) in self.distincts.iter().zip(&layout.distincts) {
+            newest.write(writer, self.horizon, distinct);
         }
         for recent in &self.recents {
             recent.write(writer, self.horizon);
@@ -315,7 +315,7 @@ impl<'a> Opened<'a> {
         }
         for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
             let lowest = self.tails.lowest_of(&distinct.windows);
-            *newest = Newest::read(reader, horizon, lowest, distinct.kept)?;
+            *newest = Newest::read(reader, horizon, lowest, distinct)?;
         }
         for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
             let lowest = self.tails.lowest_of(&newer.windows);

@@ -6,6 +6,7 @@
 
 use super::bounds::{INSTANT, Window, WindowKind};
 use super::cell::{Cell, Identity};
+use super::ranks::Beyond;
 use super::recent::{self, Which};
 use super::slot::{Level, SlotKind};
 use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature, limits};
@@ -81,6 +82,8 @@ pub struct Distinct {
     pub column: usize,
     /// How many newest values are kept: one more than the greatest bound.
     pub kept: usize,
+    /// How more are told than are kept; absent: they are over the bound.
+    pub beyond: Option<Beyond>,
     /// The windows that read it.
     pub windows: Vec<usize>,
 }
@@ -176,6 +179,7 @@ pub enum How {
     Distinct {
         distinct: usize,
         bound: usize,
+        estimated: bool,
     },
     Different {
         slot: usize,
@@ -382,8 +386,9 @@ impl Layout {
             Aggregation::CountDistinct => {
                 let bound = feature.bound.unwrap_or(1);
                 How::Distinct {
-                    distinct: self.distinct(column, bound, window),
+                    distinct: self.distinct(column, bound, feature.precision, window),
                     bound,
+                    estimated: feature.precision.is_some(),
                 }
             }
             // A slot's dated cell is read the same way, be it the oldest or the newest.
@@ -529,21 +534,26 @@ impl Layout {
         place
     }
 
-    fn distinct(&mut self, column: usize, bound: usize, window: usize) -> usize {
-        let found = self
-            .distincts
-            .iter()
-            .position(|distinct| distinct.column == column);
+    fn distinct(&mut self, column: usize, bound: usize, precision: Option<u32>, window: usize) -> usize {
+        let found = self.distincts.iter().position(|distinct| {
+            distinct.column == column && distinct.beyond.map(|beyond| beyond.bits) == precision
+        });
+        let hop = self.windows[window].hop.max(INSTANT);
+        let origin = self.origin;
         let place = found.unwrap_or_else(|| {
             self.distincts.push(Distinct {
                 column,
                 kept: 0,
+                beyond: precision.map(|bits| Beyond { bits, hop, origin }),
                 windows: Vec::new(),
             });
             self.distincts.len() - 1
         });
         let distinct = &mut self.distincts[place];
         distinct.kept = distinct.kept.max(bound + 1);
+        if let Some(beyond) = &mut distinct.beyond {
+            beyond.hop = beyond.hop.min(hop);
+        }
         insert_sorted(&mut distinct.windows, window);
         place
     }
@@ -600,17 +610,17 @@ impl Layout {
         let every_tile =
             self.tiles_within(i64::MAX, back) * 6 + if self.has_base() { 16 * self.slots.len() } else { 0 };
         let slot_bytes = |slot: &Slot| {
-            let reach = slot.windows.iter().map(|window| self.windows[*window]);
-            let reach = reach
-                .map(|window| window.farthest().unwrap_or(i64::MAX).saturating_add(window.hop))
-                .max()
-                .unwrap_or(0);
+            let reach = self.reach(&slot.windows);
             self.tiles_within(reach.saturating_add(self.lag(back)), back) * slot.kind.longest(&self.columns)
         };
         let distinct: usize = self
             .distincts
             .iter()
-            .map(|distinct| 3 + distinct.kept * (Identity::LONGEST + 5))
+            .map(|distinct| {
+                let reach = self.reach(&distinct.windows).saturating_add(self.lag(back));
+                let beyond = distinct.beyond.map_or(0, |beyond| beyond.longest(reach));
+                3 + distinct.kept * (Identity::LONGEST + 5) + beyond
+            })
             .sum();
         let cuts = self.windows.iter().filter(|window| window.bound().is_some());
         Size {
@@ -624,6 +634,13 @@ impl Layout {
                     .map(|newer| 3 + newer.kept * recent::longest(&self.columns[newer.column]))
                     .sum::<usize>(),
         }
+    }
+
+    /// The longest time that any of these windows looks back from a request, microseconds.
+    fn reach(&self, windows: &[usize]) -> i64 {
+        let windows = windows.iter().map(|window| self.windows[*window]);
+        let reach = windows.map(|window| window.farthest().unwrap_or(i64::MAX).saturating_add(window.hop));
+        reach.max().unwrap_or(0)
     }
 
     /// How far tail horizons may stay behind what the fold horizon would allow.
@@ -734,6 +751,7 @@ mod tests {
                     window: 48 * HOUR,
                     hop: HOUR,
                     bound: matches!(law.limit, Limit::Bound { .. }).then_some(7),
+                    precision: None,
                     quantile: (law.keeps == Keeps::Bins).then(Quantile::default),
                     items: law.has_number().then_some(3),
                     edges: law.has_edges().then(|| [Cell::Int(0)].into()),

@@ -15,6 +15,7 @@ mod layout;
 mod newest;
 #[cfg(test)]
 pub(crate) mod properties;
+mod ranks;
 mod read;
 mod recent;
 mod slot;

@@ -5,6 +5,7 @@ use super::cell::{Cell, Identity};
 use super::codec::{Body, Opened, TakeTile};
 use super::layout::{Distinct, Layout};
 use super::newest::Newest;
+use super::ranks::Registers;
 use super::recent::{self, Recent};
 use super::state::{Event, Last, WindowState};
 use super::sweep::{Aside, Sweep};
@@ -182,6 +183,10 @@ impl Aside for Nothing {
     fn distinct(&self, _: usize, _: i64) -> usize {
         0
     }
+
+    fn estimate(&self, _: usize, _: i64) -> u64 {
+        0
+    }
 }
 
 /// The first feature over no events.
@@ -206,10 +211,13 @@ struct Asides<'s> {
     newer: Vec<Vec<(i64, &'s Cell)>>,
     /// Per distinct count, the newest times of the values, latest first.
     distincts: Vec<Vec<i64>>,
+    layout: &'s Layout,
+    visible: &'s [Event],
+    folded: &'s [Newest],
 }
 
 impl<'s> Asides<'s> {
-    fn new(layout: &Layout, visible: &'s [Event], folded: &Folded<'s>) -> Self {
+    fn new(layout: &'s Layout, visible: &'s [Event], folded: &Folded<'s>) -> Self {
         let last = |(column, folded): (&usize, &'s Option<Last>)| {
             let newest = visible
                 .iter()
@@ -235,6 +243,9 @@ impl<'s> Asides<'s> {
                 .zip(folded.distincts)
                 .map(distinct)
                 .collect(),
+            layout,
+            visible,
+            folded: folded.distincts,
         }
     }
 }
@@ -274,5 +285,19 @@ impl Aside for Asides<'_> {
 
     fn distinct(&self, distinct: usize, edge: i64) -> usize {
         self.distincts[distinct].partition_point(|t| super::bounds::entered(edge, *t))
+    }
+
+    fn estimate(&self, distinct: usize, edge: i64) -> u64 {
+        let Distinct { column, beyond, .. } = self.layout.distincts[distinct];
+        let Some(beyond) = beyond else { return 0 };
+        let mut registers = Registers::new(beyond);
+        self.folded[distinct].fill(edge, &mut registers);
+        let inside = self
+            .visible
+            .iter()
+            .filter(|event| super::bounds::entered(edge, event.t));
+        let identities = inside.filter_map(|event| event.cells[column].identity());
+        identities.for_each(|identity| registers.see(&identity));
+        registers.estimate()
     }
 }

@@ -170,7 +170,7 @@ impl WindowState {
                 continue;
             }
             if let Some(identity) = event.cells[distinct.column].identity() {
-                newest.insert(event.t, identity, distinct.kept);
+                newest.insert(event.t, identity, distinct);
             }
         }
         for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
@@ -293,7 +293,7 @@ impl WindowState {
             }
         }
         for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
-            newest.drop_before(self.tails.lowest_of(&distinct.windows));
+            newest.drop_before(self.tails.lowest_of(&distinct.windows), distinct);
         }
         for (recent, newer) in self.recents.iter_mut().zip(&layout.newer) {
             recent.drop_before(self.tails.lowest_of(&newer.windows));
@@ -321,11 +321,7 @@ impl WindowState {
         } else {
             0
         };
-        let distinct: usize = self
-            .distincts
-            .iter()
-            .map(|newest| newest.entries().len() * 32)
-            .sum();
+        let distinct: usize = self.distincts.iter().map(Newest::memory).sum();
         size_of::<Self>()
             + self.head.len() * (size_of::<Event>() + cells)
             + self.tiles.len() * (32 + tile)

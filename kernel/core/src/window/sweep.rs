@@ -24,6 +24,8 @@ pub(super) trait Aside {
     fn newer(&self, newer: usize) -> &[(i64, &Cell)];
     /// How many different values lie at or after an edge; exact up to the bound, above it any number above it.
     fn distinct(&self, distinct: usize, edge: i64) -> usize;
+    /// About how many they are, of a distinct count that is estimated beyond its bound.
+    fn estimate(&self, distinct: usize, edge: i64) -> u64;
 }
 
 /// A sweep over the windows of a layout at one request time.
@@ -248,9 +250,16 @@ impl<'l> Parts<'l> {
             How::First { slot } => Some(first(&self.merged[slot])),
             How::Quantile { slot, grid, q, scale } => Some(quantile(&self.merged[slot], grid, q, scale)),
             How::Extreme { slot } => Some(extreme(&self.merged[slot])),
-            How::Distinct { distinct, bound } => {
-                let found = aside.distinct(distinct, edge);
-                if found > bound {
+            How::Distinct {
+                distinct,
+                bound,
+                estimated,
+            } => {
+                let mut found = aside.distinct(distinct, edge) as u64;
+                let bound = bound as u64;
+                if found > bound && estimated {
+                    found = aside.estimate(distinct, edge).max(bound + 1);
+                } else if found > bound {
                     return over_bound(newest);
                 }
                 int(i64::try_from(found).ok())
@@ -278,15 +287,7 @@ impl<'l> Parts<'l> {
                 let inside = cells.take_while(|(t, _)| super::bounds::entered(edge, *t));
                 Some(list(feature.kind, inside.map(|(_, cell)| *cell)))
             }
-            How::Histogram { slot } => match &self.merged[slot] {
-                Accumulator::Buckets(counts) => {
-                    let counts = counts
-                        .iter()
-                        .map(|count| i64::try_from(*count).unwrap_or(i64::MAX));
-                    Some(Value::List(&Type::Int64, counts.map(Value::Int).collect()))
-                }
-                _ => None,
-            },
+            How::Histogram { slot } => histogram(&self.merged[slot]),
             How::Top { slot, most } => {
                 let top = match &self.merged[slot] {
                     Accumulator::Frequencies(frequencies) => frequencies.top(most),
@@ -344,6 +345,16 @@ fn list<'c>(kind: Type, cells: impl Iterator<Item = &'c Cell>) -> Value {
         Type::List(of) => Value::List(of, cells.map(Cell::value).collect()),
         _ => Value::Null,
     }
+}
+
+fn histogram(accumulator: &Accumulator) -> Option<Value> {
+    let Accumulator::Buckets(counts) = accumulator else {
+        return None;
+    };
+    let counts = counts
+        .iter()
+        .map(|count| i64::try_from(*count).unwrap_or(i64::MAX));
+    Some(Value::List(&Type::Int64, counts.map(Value::Int).collect()))
 }
 
 fn int(value: Option<i64>) -> Option<Value> {

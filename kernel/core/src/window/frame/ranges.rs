@@ -109,7 +109,10 @@ impl<'v> Ranges<'v> {
         }
         let known = match feature.how {
             How::TimeSinceLast => true,
-            How::Distinct { distinct, .. } => takes(layout.distincts[distinct].column),
+            How::Distinct { distinct, .. } => {
+                let own = &layout.distincts[distinct];
+                own.beyond.is_none() && takes(own.column)
+            }
             How::Last { last } => takes(layout.lasts[last]),
             _ => slot_of(feature.how).is_some_and(is_answered),
         };
@@ -359,6 +362,11 @@ impl Aside for Found {
     /// No list is answered here.
     fn newer(&self, _: usize) -> &[(i64, &Cell)] {
         &[]
+    }
+
+    fn estimate(&self, _: usize, _: i64) -> u64 {
+        // Estimates are answered by the sweep.
+        0
     }
 
     fn distinct(&self, distinct: usize, _: i64) -> usize {

@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::latest::frame::{Known, LogPosition};
 use crate::window::cell::{Cell, Identity};
 use crate::window::layout::{Layout, Origin};
+use crate::window::ranks::Registers;
 use crate::window::recent;
 use crate::window::slot::Accumulator;
 use crate::window::state::{Event, EventPosition};
@@ -22,8 +23,8 @@ pub(super) struct Timeline {
     events: Vec<Event>,
     /// Per distinct count and event: the number of its value; absent where there is none.
     values: Vec<Vec<Option<u32>>>,
-    /// Per distinct count: how many values there are.
-    different: Vec<usize>,
+    /// Per distinct count: the different values.
+    different: Vec<Vec<Identity>>,
     blocks: Vec<Block>,
 }
 
@@ -74,7 +75,12 @@ impl Timeline {
         }
     }
 
-    pub(super) fn answer(&self, layout: &Layout, request: i64, known: Known<LogPosition>) -> Vec<Answer> {
+    pub(super) fn answer<'t>(
+        &'t self,
+        layout: &'t Layout,
+        request: i64,
+        known: Known<LogPosition>,
+    ) -> Vec<Answer> {
         let mut sweep = Sweep::new(layout, request);
         let mut aside = Seen::new(layout, &self.different);
         let visible = self.events.partition_point(|event| past(request, event.t));
@@ -117,15 +123,19 @@ fn is_known_at(known: Known<LogPosition>, position: EventPosition) -> bool {
 }
 
 /// Gives each different value of a column a number.
-fn number(events: &[Event], column: usize) -> (Vec<Option<u32>>, usize) {
+fn number(events: &[Event], column: usize) -> (Vec<Option<u32>>, Vec<Identity>) {
     let mut numbers: HashMap<Identity, u32> = HashMap::new();
+    let mut different = Vec::new();
     let values = events.iter().map(|event| {
         let identity = event.cells[column].identity()?;
-        let next = u32::try_from(numbers.len()).ok()?;
-        Some(*numbers.entry(identity).or_insert(next))
+        let next = u32::try_from(different.len()).ok()?;
+        Some(*numbers.entry(identity).or_insert_with(|| {
+            different.push(identity);
+            next
+        }))
     });
     let values = values.collect();
-    (values, numbers.len())
+    (values, different)
 }
 
 impl Block {
@@ -172,17 +182,21 @@ struct Seen<'t> {
     newer: Vec<Vec<(i64, &'t Cell)>>,
     /// Per distinct count: which values were seen, and the newest time of each.
     values: Vec<Vec<bool>>,
-    times: Vec<Vec<i64>>,
+    times: Vec<Vec<(i64, u32)>>,
+    layout: &'t Layout,
+    different: &'t [Vec<Identity>],
 }
 
 impl<'t> Seen<'t> {
-    fn new(layout: &Layout, different: &[usize]) -> Self {
+    fn new(layout: &'t Layout, different: &'t [Vec<Identity>]) -> Self {
         Self {
             newest: None,
             lasts: vec![None; layout.lasts.len()],
             newer: vec![Vec::new(); layout.newer.len()],
-            values: different.iter().map(|count| vec![false; *count]).collect(),
+            values: different.iter().map(|values| vec![false; values.len()]).collect(),
             times: vec![Vec::new(); different.len()],
+            layout,
+            different,
         }
     }
 
@@ -209,7 +223,7 @@ impl<'t> Seen<'t> {
             let seen = &mut self.values[distinct][value as usize];
             if !*seen {
                 *seen = true;
-                self.times[distinct].push(event.t);
+                self.times[distinct].push((event.t, value));
             }
         }
     }
@@ -229,6 +243,16 @@ impl Aside for Seen<'_> {
     }
 
     fn distinct(&self, distinct: usize, edge: i64) -> usize {
-        self.times[distinct].partition_point(|t| entered(edge, *t))
+        self.times[distinct].partition_point(|(t, _)| entered(edge, *t))
+    }
+
+    fn estimate(&self, distinct: usize, edge: i64) -> u64 {
+        let Some(beyond) = self.layout.distincts[distinct].beyond else {
+            return 0;
+        };
+        let mut registers = Registers::new(beyond);
+        let inside = self.times[distinct].iter().take_while(|(t, _)| entered(edge, *t));
+        inside.for_each(|(_, value)| registers.see(&self.different[distinct][*value as usize]));
+        registers.estimate()
     }
 }
