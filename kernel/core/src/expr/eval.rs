@@ -31,9 +31,9 @@ pub trait Columns {
 }
 
 /// One row of columns.
-pub(super) struct RowOf<'a, C: Columns + ?Sized> {
-    pub(super) columns: &'a C,
-    pub(super) row: usize,
+pub(crate) struct RowOf<'a, C: Columns + ?Sized> {
+    pub(crate) columns: &'a C,
+    pub(crate) row: usize,
 }
 
 impl<C: Columns + ?Sized> Clone for RowOf<'_, C> {

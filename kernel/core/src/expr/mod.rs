@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 pub use cell::Cell;
+pub(crate) use eval::RowOf;
 pub use eval::{Columns, Row};
 pub use functions::{FUNCTIONS, Function, NullRule};
 pub use ir::{MAX_DEPTH, MAX_NODES};
@@ -119,7 +120,7 @@ impl Expr {
         columns: &'a C,
         request_times: &[i64],
     ) -> Vec<Result<Cell<'a>, Overflow>> {
-        let one = |(row, time): (usize, &i64)| self.root.eval(eval::RowOf { columns, row }, *time);
+        let one = |(row, time): (usize, &i64)| self.root.eval(RowOf { columns, row }, *time);
         request_times.iter().enumerate().map(one).collect()
     }
 }

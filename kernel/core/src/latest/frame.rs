@@ -7,7 +7,7 @@ use super::reading::{Age, age};
 use super::table::{RowTimes, TIMELESS, digest};
 use super::{row, wire};
 use crate::definition::LatestView;
-use crate::expr::{Cell, Columns};
+use crate::expr::{Cell, Columns, RowOf};
 use crate::status::Status;
 
 /// A row of a table.
@@ -211,27 +211,13 @@ pub fn stream<C: Columns + ?Sized>(
 }
 
 fn passes<C: Columns + ?Sized>(view: &LatestView, cells: &C, place: usize) -> bool {
-    view.filter
-        .as_ref()
-        .is_none_or(|filter| filter.eval_cell(RowAt { cells, place }, 0) == Ok(Cell::Bool(true)))
-}
-
-/// One row of columns, as the evaluator reads it.
-struct RowAt<'a, C: Columns + ?Sized> {
-    cells: &'a C,
-    place: usize,
-}
-
-impl<C: Columns + ?Sized> Clone for RowAt<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C: Columns + ?Sized> Copy for RowAt<'_, C> {}
-
-impl<'a, C: Columns + ?Sized> crate::expr::Row<'a> for RowAt<'a, C> {
-    fn cell(self, place: usize) -> Cell<'a> {
-        self.cells.cell(self.place, place)
-    }
+    view.filter.as_ref().is_none_or(|filter| {
+        filter.eval_cell(
+            RowOf {
+                columns: cells,
+                row: place,
+            },
+            0,
+        ) == Ok(Cell::Bool(true))
+    })
 }

@@ -15,6 +15,13 @@ impl Default for Frequencies {
 }
 
 impl Frequencies {
+    /// Bytes that grow with the values.
+    pub(super) fn memory(&self) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |entries| size_of_val(entries.as_slice()))
+    }
+
     /// Counts a cell that is valid and not null.
     pub(super) fn insert(&mut self, cell: &Cell, bound: usize) {
         if cell.is_ordered() {

@@ -130,11 +130,19 @@ pub enum Accumulator {
 }
 
 impl Accumulator {
-    /// Bytes on the heap that grow with its events.
-    pub fn heap(&self) -> usize {
+    /// Bytes on the heap that grow with its events; none where that cannot be.
+    pub fn heap(&self) -> Option<usize> {
         match self {
-            Self::Bins(bins) => bins.memory(),
-            _ => 0,
+            Self::Bins(bins) => Some(bins.memory()),
+            Self::Different(values) => Some(
+                values
+                    .as_ref()
+                    .map_or(0, |values| values.len() * size_of::<Identity>()),
+            ),
+            Self::Cells(cells) => Some(size_of_val(cells.as_slice())),
+            Self::Buckets(counts) => Some(size_of_val(&**counts)),
+            Self::Frequencies(values) => Some(values.memory()),
+            Self::Count(_) | Self::Moments(_) | Self::Extreme(_) | Self::Time(_) | Self::Oldest(_) => None,
         }
     }
 

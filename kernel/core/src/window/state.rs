@@ -315,9 +315,9 @@ impl WindowState {
             .map_or(0, |event| event.cells.len() * size_of::<Cell>());
         let first = self.tiles.values().next();
         let tile = first.map_or(0, |tile| tile.len() * size_of::<Accumulator>());
-        let grows = |part: &Accumulator| matches!(part, Accumulator::Bins(_));
-        let bins: usize = if first.is_some_and(|tile| tile.iter().any(grows)) {
-            self.tiles.values().flatten().map(Accumulator::heap).sum()
+        let grows = |part: &Accumulator| part.heap().is_some();
+        let heap: usize = if first.is_some_and(|tile| tile.iter().any(grows)) {
+            self.tiles.values().flatten().filter_map(Accumulator::heap).sum()
         } else {
             0
         };
@@ -332,7 +332,7 @@ impl WindowState {
                 .map(|recent| size_of_val(recent.entries()))
                 .sum::<usize>()
             + distinct
-            + bins
+            + heap
     }
 }
 

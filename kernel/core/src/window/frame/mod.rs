@@ -22,7 +22,7 @@ pub use answers::{Frame, FrameColumn, FrameTimes, FrameValues};
 use super::bounds::{entered, past};
 use super::layout::Layout;
 use crate::definition::WindowView;
-use crate::expr::{Cell as Borrowed, Columns, Expr, Row};
+use crate::expr::{Cell as Borrowed, Columns, Expr, RowOf};
 use crate::latest::frame::{Asked, Known, LogPosition};
 use answers::Answers;
 use groups::Groups;
@@ -325,25 +325,11 @@ fn passes<C: Columns + ?Sized>(view: &WindowView, cells: &C, row: usize) -> bool
 
 /// Whether a condition on events, which does not depend on the request time, is true of one.
 fn holds<C: Columns + ?Sized>(condition: &Expr, cells: &C, place: usize) -> bool {
-    condition.eval_cell(RowAt { cells, place }, 0) == Ok(Borrowed::Bool(true))
-}
-
-/// One row of columns, as the evaluator reads it.
-struct RowAt<'a, C: Columns + ?Sized> {
-    cells: &'a C,
-    place: usize,
-}
-
-impl<C: Columns + ?Sized> Clone for RowAt<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C: Columns + ?Sized> Copy for RowAt<'_, C> {}
-
-impl<'a, C: Columns + ?Sized> Row<'a> for RowAt<'a, C> {
-    fn cell(self, place: usize) -> Borrowed<'a> {
-        self.cells.cell(self.place, place)
-    }
+    condition.eval_cell(
+        RowOf {
+            columns: cells,
+            row: place,
+        },
+        0,
+    ) == Ok(Borrowed::Bool(true))
 }
