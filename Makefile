@@ -217,6 +217,10 @@ bench-stream: setup ## From produced to readable, at 10,000 events a second
 bench-pit: setup ## Windowed features of a million rows at their own times, against the best SQL (ARGS=--large)
 	@$(BIN)/python tests/bench/pit.py $(ARGS)
 
+.PHONY: bench-kernel
+bench-kernel: setup ## CPU time of one event to a writer, one request to a reader, expressions a row
+	@$(BIN)/python tests/bench/kernel.py
+
 .PHONY: bench-start
 bench-start: setup ## Import, --help, and from nothing to a mesh that answers
 	@$(BIN)/python tests/bench/start.py
