@@ -47,7 +47,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     computer = Computer(events, runs, functions)
     meters = Meters()
     publish(lambda: [*meters.collect(), metrics.function_processes(functions.counts)])
-    bus, store = Bus.of(settings), ValkeyRows(settings.store_url)
+    bus, store = Bus.of(settings), ValkeyRows(settings.store_url, settings.store_replicas)
     materializer = Materializer(
         catalogs,
         events,

@@ -69,7 +69,21 @@ class ServedLog(Protocol):
 
 
 class OnlineRows(Protocol):
-    """The online store, for batch views."""
+    """The online store, for batch views. Raises SkewlessError where it does not answer or refuses."""
+
+    def holds(self, marker: str, run_seq: int, sentinel: str) -> bool:
+        """Whether the store has the view's keys and this run's rows, as far as a short look can tell."""
+
+    def open(self) -> RowSync:
+        """A connection for one view's rows."""
+
+
+class RowSync(Protocol):
+    """Brings rows of one view online."""
+
+    def __enter__(self) -> RowSync: ...
+
+    def __exit__(self, *_error: object) -> None: ...
 
     def synced(self, marker: str) -> int:
         """The run up to which rows are online; 0: none, or the store has lost them."""
@@ -77,11 +91,8 @@ class OnlineRows(Protocol):
     def write(self, rows: Sequence[tuple[str, bytes, int | None]]) -> int:
         """Writes (key, value, expiry in ms since 1970 or None); gives how many keys have another row now."""
 
-    def trusted(self, sentinel: str) -> bool:
-        """Whether the view's keys can be trusted: the store has not lost them."""
-
     def mark(self, marker: str, run_seq: int, sentinel: str, meaning_hash: bytes) -> None:
-        """Says that all runs up to this one are online."""
+        """Says that all runs up to this one are online, once what was written is durable."""
 
 
 class Transforms(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import FunctionSettings, Secret, at_least, between, setting, store_url_fault
+from skewless.settings import STORE_URL, FunctionSettings, Secret, at_least, between, setting, store_url_fault
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Settings(FunctionSettings):
     registry: str = setting("127.0.0.1:50051", "address of the registry")
     store_url: Secret = setting(
         Secret("redis://127.0.0.1:6379/0"),
-        "URL of the online store: redis://user:password@host:port/database",
+        STORE_URL,
         check=store_url_fault,
     )
     store_timeout_ms: int = setting(

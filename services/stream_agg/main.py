@@ -18,7 +18,6 @@ from services.stream_agg.workflow.meters import Meters
 from services.stream_agg.workflow.task import Limits, Outside
 from skewless.bus import Bus
 from skewless.clock import SystemClock
-from skewless.kernel import WRITE_STREAM_STATE
 from skewless.lake import Lake
 from skewless.rpc.process import run, tell_ready
 from skewless.rpc.readiness import ready_worker
@@ -30,7 +29,7 @@ from skewless.telemetry.scrape import publish
 def serve(settings: Settings, stop: threading.Event) -> bool:
     """Wires the service and serves until ``stop``."""
     bus, lake, board = Bus.of(settings), Lake(settings.lake), Board()
-    store = ValkeyStore(settings.store_url.reveal(), WRITE_STREAM_STATE)
+    store = ValkeyStore(settings.store_url, settings.store_replicas)
     dead_letters = KafkaDeadLetters(bus)
     outside = Outside(
         topics=KafkaTopics(bus),

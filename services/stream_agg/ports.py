@@ -10,7 +10,7 @@ from services.stream_agg.domain.account import Account
 from services.stream_agg.domain.letters import KeptRecord, LetterPosition
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import PartitionFacts, TopicFacts
-from skewless.errors import DependencyUnavailableError, Fault, SkewlessError
+from skewless.errors import Fault, SkewlessError
 
 
 class Records(Protocol):
@@ -149,16 +149,6 @@ class StateWrite:
     expire_at_ms: int | None
 
 
-class StoreLostError(DependencyUnavailableError):
-    """The connection to the store broke: what the store still has must be found out anew."""
-
-
-class StoreRefusedError(SkewlessError):
-    """The store cannot be used as it is set up."""
-
-    fault = Fault.EXTERNAL
-
-
 class StatesLostError(SkewlessError):
     """The store answers but has forgotten a view: what it lacks must not be taken for an empty state."""
 
@@ -178,10 +168,18 @@ class WrongPartitionError(SkewlessError):
     fault = Fault.EXTERNAL
 
 
-class States(Protocol):
-    """One connection to the online store. It never reconnects by itself: every failure is a StoreLostError."""
+Found = tuple[bytes | None, bytes | None]
+"""Head and body of a state, as far as they are there."""
 
-    def load(self, keys: Sequence[str]) -> list[bytes | None]: ...
+
+class States(Protocol):
+    """One connection to the online store. It never reconnects by itself: every failure is a SkewlessError."""
+
+    def load(self, sentinel: str, heads: Sequence[str]) -> list[Found] | None:
+        """The states at these keys; None if the view's sentinel is missing where one of them lies.
+
+        Sentinel and states are of one answer: a state that is absent beside a sentinel is an empty one.
+        """
 
     def write(self, writes: Sequence[StateWrite]) -> list[bool]:
         """Writes each unless the store knows as much already (False). One round trip in all.
@@ -192,9 +190,14 @@ class States(Protocol):
     def barrier(self) -> None:
         """Returns when everything that any connection had written before is as durable as the store allows."""
 
-    def sentinel(self, key: str) -> bytes | None: ...
+    def sentinel(self, key: str) -> bytes | None:
+        """A view's sentinel; None if it is missing anywhere in the store."""
 
-    def set_sentinel(self, key: str, value: bytes) -> None: ...
+    def holds(self, key: str) -> bool:
+        """False if a view's sentinel is missing, as far as a look of a millisecond can tell."""
+
+    def set_sentinel(self, key: str, value: bytes, *, where_absent: bool = False) -> None:
+        """Sets it everywhere, or where there is none."""
 
     def close(self) -> None: ...
 
@@ -203,7 +206,7 @@ class Store(Protocol):
     """The online store."""
 
     def connect(self) -> States:
-        """A new connection to a store that is fit for states. Raises StoreLostError, StoreRefusedError."""
+        """A new connection to a store that is fit for states. Raises SkewlessError."""
 
 
 class EventLog(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import BrokerSettings, Secret, at_least, setting, store_url_fault
+from skewless.settings import STORE_URL, BrokerSettings, Secret, at_least, setting, store_url_fault
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,13 @@ class Settings(BrokerSettings):
     registry: str = setting("127.0.0.1:50051", "address of the registry")
     store_url: Secret = setting(
         Secret("redis://127.0.0.1:6379/0"),
-        "URL of the online store: redis://user:password@host:port/database",
+        STORE_URL,
         check=store_url_fault,
+    )
+    store_replicas: int = setting(
+        0,
+        "how many replicas of each primary of the store must have a state before its offset is committed",
+        check=at_least(0),
     )
     lake: str = setting("lake", "root of the offline tables: a directory or an object-store URL")
     flush_ms: int = setting(10, "how long events gather before states are written, in ms", check=at_least(1))

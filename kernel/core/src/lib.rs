@@ -16,6 +16,7 @@ pub mod ondemand;
 pub mod partition;
 pub mod payload;
 pub mod schema;
+pub mod slots;
 pub mod state;
 pub mod status;
 pub mod time;

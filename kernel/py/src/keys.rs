@@ -4,6 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use skewless_core::keys::{self, KeyError, KeyPart};
+use skewless_core::slots;
 use skewless_core::state::{WRITE_LATEST_ROW, WRITE_STREAM_STATE};
 
 use crate::errors::InputError;
@@ -28,11 +29,19 @@ fn partition_of(entity_id: &str, partitions: u32) -> PyResult<u32> {
     keys::partition_of(entity_id, partitions).map_err(to_python)
 }
 
+/// Per hash slot of a store cluster a text that lies in it; the sentinel of a view in that slot has the key
+/// `{text}:` and the view's sentinel key.
+#[pyfunction]
+fn slot_tags() -> Vec<String> {
+    slots::tags()
+}
+
 /// Adds the functions and the scripts.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(entity_id, module)?)?;
     module.add_function(wrap_pyfunction!(state_key, module)?)?;
     module.add_function(wrap_pyfunction!(partition_of, module)?)?;
+    module.add_function(wrap_pyfunction!(slot_tags, module)?)?;
     module.add("WRITE_STREAM_STATE", WRITE_STREAM_STATE)?;
     module.add("WRITE_LATEST_ROW", WRITE_LATEST_ROW)
 }

@@ -100,24 +100,23 @@ class Materializer:
         A store that lost its last second may have the view, but not its last run.
         """
         try:
-            if not self.online.trusted(view.sentinel_key):
-                return False
-            return self.online.synced(_marker(view)) >= self.runs.last_run(view)
+            return self.online.holds(_marker(view), self.runs.last_run(view), view.sentinel_key)
         except SkewlessError as error:
             log.warning("cannot ask for %s: %s", view.ref, error)
             return False
 
     def _bring_online(self, view: LatestView) -> int:
         marker, last = _marker(view), self.runs.last_run(view)
-        rows = self.runs.rows(view, after_run=self.online.synced(marker))
-        encoded = kernel.LatestView(view.meaning_json).encode(_newest(rows))
-        version = str(view.version)
-        keyed = [
-            (kernel.state_key(view.project, view.entity.name, entity, view.name, version), value, expiry)
-            for entity, value, expiry in encoded
-        ]
-        won = self.online.write(keyed)
-        self.online.mark(marker, last, view.sentinel_key, view.meaning_hash)
+        with self.online.open() as sync:
+            rows = self.runs.rows(view, after_run=sync.synced(marker))
+            encoded = kernel.LatestView(view.meaning_json).encode(_newest(rows))
+            version = str(view.version)
+            keyed = [
+                (kernel.state_key(view.project, view.entity.name, entity, view.name, version), value, expiry)
+                for entity, value, expiry in encoded
+            ]
+            won = sync.write(keyed)
+            sync.mark(marker, last, view.sentinel_key, view.meaning_hash)
         return won
 
     def _input(self, catalog: Catalog, project: str, source: str, as_of_us: int) -> pa.Table:

@@ -191,12 +191,8 @@ class LogFold:
         missing = partition.missing(entities)
         if not missing:
             return
-        keys = [view.view.sentinel_key]
-        for entity_id in missing:
-            key = view.key(entity_id)
-            keys += (key, key + ":b")
-        sentinel, *found = states.load(keys)
-        if sentinel is None:  # in one answer with the states: an absent one is then an empty one
+        found = states.load(view.view.sentinel_key, [view.key(entity_id) for entity_id in missing])
+        if found is None:
             raise StatesLostError(view=view.name)
-        for place, entity_id in enumerate(missing):
-            partition.load(entity_id, found[2 * place], found[2 * place + 1])
+        for entity_id, (head, body) in zip(missing, found, strict=True):
+            partition.load(entity_id, head, body)

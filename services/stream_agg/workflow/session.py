@@ -183,7 +183,7 @@ class Session:
                 self._stop_view(name, decided.reason)
                 continue
             if sentinel is None:
-                states.set_sentinel(view.sentinel_key, BUILDING)
+                states.set_sentinel(view.sentinel_key, BUILDING, where_absent=True)
             fold = ViewFold(view, self._run_id)
             at_start = all(self._fold.positions[begin.partition] <= begin.start for begin in self._begins.values())
             if isinstance(decided, Rebuild) and not at_start:
@@ -244,7 +244,7 @@ class Session:
             return
         self._check_at = now + _CHECK_S
         for fold in self._fold.views:
-            if states.sentinel(fold.view.sentinel_key) is None:
+            if not states.holds(fold.view.sentinel_key):
                 raise StatesLostError(view=fold.name)
 
     def _loop(self, reader: Rereader, states: States, committer: Committer) -> None:

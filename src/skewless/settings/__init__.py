@@ -15,10 +15,12 @@ once, and secrets are not shown. ``docs/operations/settings.md`` lists all setti
 
 from skewless.settings.declaring import OneOf, Range, Secret, at_least, bare_type, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
-from skewless.settings.service import BrokerSettings, FunctionSettings, ServiceSettings, store_url_fault
+from skewless.settings.service import BrokerSettings, FunctionSettings, ServiceSettings
+from skewless.settings.store_url import STORE_URL, StoreAddress, store_url_fault
 
 __all__ = [
     "SETTINGS_FILE",
+    "STORE_URL",
     "BrokerSettings",
     "FunctionSettings",
     "OneOf",
@@ -27,6 +29,7 @@ __all__ = [
     "SecretsAwaitedError",
     "ServiceSettings",
     "SettingsError",
+    "StoreAddress",
     "at_least",
     "bare_type",
     "between",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from skewless.settings.declaring import Secret, between, one_of, setting
 
@@ -22,20 +21,6 @@ def _endpoint_fault(url: Secret) -> str | None:
     if "@" in text:
         return "must be without user and password, which gRPC does not take there; see OTEL_EXPORTER_OTLP_HEADERS"
     return None
-
-
-def store_url_fault(url: Secret) -> str | None:
-    """What is wrong with the address of the online store; never quotes it."""
-    form = "must be redis://[user:password@]host[:port][/database]"
-    try:
-        parts = urlsplit(url.reveal())
-        if parts.scheme == "rediss":
-            return f"{form}; TLS is not supported yet"
-        whole = parts.scheme == "redis" and parts.hostname and parts.port != 0 and not (parts.query or parts.fragment)
-        fits = whole and (not parts.path.strip("/") or parts.path[1:].isdecimal())
-    except ValueError:  # of the port, and of brackets
-        fits = False
-    return None if fits else f"{form}; special characters of a password are written as %XX"
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,16 @@ class Stored(ServiceSettings):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://h", "redis://h:6379/0", "redis://u:p%23w@h/3", "redis://:p@[::1]:6379", "redis://h/"]
+    "url",
+    [
+        "redis://h",
+        "redis://h:6379/0",
+        "redis://u:p%23w@h/3",
+        "redis://:p@[::1]:6379",
+        "redis://h/",
+        "redis+cluster://u:p@a:1,[::1]:2,c",
+        "redis+sentinel://:p@a,b:2/main/1",
+    ],
 )
 def test_the_address_of_a_store_is_taken(url: str) -> None:
     assert load(Stored, {"SKEWLESS_STORE_URL": url}).store_url.reveal() == url
@@ -198,6 +207,10 @@ def test_the_address_of_a_store_is_taken(url: str) -> None:
         ("mysql://u:geheim@h:1", "must be redis://"),
         ("rediss://u:geheim@h:1", "TLS is not supported yet"),
         ("redis://u:geheim@h:1/x", "must be redis://"),
+        ("redis://u:geheim@h:1,i:2", "must be redis://"),
+        ("redis+cluster://u:geheim@h:1/1", "redis+cluster://"),
+        ("redis+sentinel://u:geheim@h:1", "/service"),
+        ("redis+sentinel://u:geheim@h:1/main/x", "/service"),
         ("redis://u:geheim@/0", "must be redis://"),
         ("geheim", "must be redis://"),
     ],

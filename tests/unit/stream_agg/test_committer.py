@@ -8,12 +8,13 @@ import pytest
 from services.stream_agg.domain.account import Account
 from services.stream_agg.domain.notes import Note
 from services.stream_agg.domain.opening import Begin, PartitionFacts, TopicFacts
-from services.stream_agg.ports import Letter, LogReader, Progress, StateWrite, StoreLostError
+from services.stream_agg.ports import Found, Letter, LogReader, Progress, StateWrite
 from services.stream_agg.workflow.board import Board, LogState
 from services.stream_agg.workflow.commit import Committer
 from services.stream_agg.workflow.fold import Decoded
 from services.stream_agg.workflow.ledger import Ledger
 from skewless.errors import DependencyUnavailableError
+from skewless.store import StoreLostError
 from tests.decoded import decoded, input_log, payload
 
 LOG = input_log(direct=True)
@@ -76,8 +77,8 @@ class World:
     def read(self, topic: str, positions: Mapping[int, int]) -> LogReader:
         raise AssertionError(topic, positions)
 
-    def load(self, keys: Sequence[str]) -> list[bytes | None]:
-        raise AssertionError(keys)
+    def load(self, sentinel: str, heads: Sequence[str]) -> list[Found] | None:
+        raise AssertionError(sentinel, heads)
 
     def write(self, writes: Sequence[StateWrite]) -> list[bool]:
         raise AssertionError(writes)
@@ -85,8 +86,11 @@ class World:
     def sentinel(self, key: str) -> bytes | None:
         raise AssertionError(key)
 
-    def set_sentinel(self, key: str, value: bytes) -> None:
-        raise AssertionError(key, value)
+    def holds(self, key: str) -> bool:
+        raise AssertionError(key)
+
+    def set_sentinel(self, key: str, value: bytes, *, where_absent: bool = False) -> None:
+        raise AssertionError(key, value, where_absent)
 
 
 def begin(logged: int = 0) -> Begin:

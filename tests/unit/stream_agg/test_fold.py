@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import skewless
 from services.stream_agg.domain.opening import Begin
-from services.stream_agg.ports import StateWrite
+from services.stream_agg.ports import Found, StateWrite
 from services.stream_agg.workflow.fold import LogFold, ViewFold
 from services.stream_agg.workflow.rereading import fresh
 from skewless.bus import Part
@@ -29,8 +29,9 @@ class Memory:
     def __init__(self) -> None:
         self.written: dict[str, bytes] = {}
 
-    def load(self, keys: Sequence[str]) -> list[bytes | None]:
-        return [b"there", *(self.written.get(key) for key in keys[1:])]
+    def load(self, sentinel: str, heads: Sequence[str]) -> list[Found] | None:
+        assert sentinel
+        return [(self.written.get(key), None) for key in heads]
 
     def write(self, writes: Sequence[StateWrite]) -> list[bool]:
         self.written.update({write.key: write.head for write in writes})
@@ -41,8 +42,11 @@ class Memory:
     def sentinel(self, key: str) -> bytes | None:
         raise AssertionError(key)
 
-    def set_sentinel(self, key: str, value: bytes) -> None:
-        raise AssertionError(key, value)
+    def holds(self, key: str) -> bool:
+        raise AssertionError(key)
+
+    def set_sentinel(self, key: str, value: bytes, *, where_absent: bool = False) -> None:
+        raise AssertionError(key, value, where_absent)
 
     def close(self) -> None: ...
 

@@ -38,6 +38,7 @@ __all__ = [
     "meaning_hash",
     "partition_of",
     "read_token",
+    "slot_tags",
     "state_key",
     "worst_case_bytes",
     "write_token",
@@ -216,6 +217,12 @@ def partition_of(entity_id: str, partitions: int) -> int:
     """The partition, of so many, that holds an entity in a log that the product keys itself.
 
     Raises InputError for zero partitions, OverflowError for a number beyond 32 bits.
+    """
+
+def slot_tags() -> list[str]:
+    """Per hash slot of a store cluster, from 0 to 16,383, a text that lies in it.
+
+    ``{text}:`` before a view's sentinel key makes the key of its sentinel in that slot.
     """
 
 WRITE_STREAM_STATE: Final[str]
