@@ -22,6 +22,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// With room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
     /// Appends one byte.
     pub(crate) fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
@@ -104,6 +111,11 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// What another reader, which was cloned from this one, has taken since.
+    pub(crate) fn upto(&self, other: &Self) -> &'a [u8] {
+        &self.rest[..self.rest.len().saturating_sub(other.rest.len())]
+    }
+
     /// Everything must have been read.
     pub(crate) fn end(&self) -> Result<(), BytesError> {
         if self.rest.is_empty() {
@@ -147,7 +159,22 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned number in its shortest form.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, BytesError> {
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 && *high > 0 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, BytesError> {
         let mut value = 0_u64;
         for place in 0..10 {
             let byte = self.byte()?;
@@ -208,13 +235,60 @@ impl<'a> Reader<'a> {
 
     /// A magnitude of at most `N` limbs and whether it is negative.
     pub(crate) fn wide<const N: usize>(&mut self) -> Result<(Wide<N>, bool), BytesError> {
+        let before = self.rest;
+        let taken = self.take_wide::<N>()?;
+        let mut limbs = [0; N];
+        let (place, shift) = (taken.low / 8, 8 * (taken.low % 8));
+        if let (length @ 1..=16, Some((_, rest))) = (taken.bytes.len(), before.split_at_checked(2)) {
+            // Nearly all: two words, without a step that depends on the length.
+            if let Some(both) = rest.first_chunk() {
+                let both = u128::from_le_bytes(*both) & u128::MAX >> (128 - 8 * length);
+                let low = both << shift;
+                let high = both >> 1 >> (127 - shift);
+                #[allow(clippy::cast_possible_truncation)] // three words of 64 bits
+                let words = [low as u64, (low >> 64) as u64, high as u64];
+                for (limb, word) in limbs.iter_mut().skip(place).zip(words) {
+                    *limb = word;
+                }
+                return Ok((Wide(limbs), taken.is_negative));
+            }
+        }
+        for (bytes, place) in taken.bytes.chunks(8).zip(place..) {
+            let word = word(bytes);
+            if let Some(limb) = limbs.get_mut(place) {
+                *limb |= word << shift;
+            }
+            if shift > 0 {
+                if let Some(limb) = limbs.get_mut(place + 1) {
+                    *limb = word >> (64 - shift);
+                }
+            }
+        }
+        Ok((Wide(limbs), taken.is_negative))
+    }
+
+    /// Passes over such a magnitude; gives whether it is negative, and whether its highest bit is set.
+    pub(crate) fn pass_wide<const N: usize>(&mut self) -> Result<(bool, bool), BytesError> {
+        let taken = self.take_wide::<N>()?;
+        let fills = taken.low + taken.bytes.len() == 8 * N;
+        let is_highest = fills && taken.bytes.last().is_some_and(|byte| *byte >= 0x80);
+        Ok((taken.is_negative, is_highest))
+    }
+
+    #[inline]
+    fn take_wide<const N: usize>(&mut self) -> Result<TakenWide<'a>, BytesError> {
         let head = self.byte()?;
-        let (length, negative) = (usize::from(head & 0x7f), head >> 7 == 1);
+        let (length, is_negative) = (usize::from(head & 0x7f), head >> 7 == 1);
         if length == 0 {
-            return if negative {
+            let zero = TakenWide {
+                bytes: &[],
+                low: 0,
+                is_negative,
+            };
+            return if is_negative {
                 Err(BytesError::NotCanonical)
             } else {
-                Ok((Wide::ZERO, false))
+                Ok(zero)
             };
         }
         let low = usize::from(self.byte()?);
@@ -223,16 +297,34 @@ impl<'a> Reader<'a> {
         if !cut || low + length > 8 * N || N > 8 {
             return Err(BytesError::NotCanonical);
         }
-        let mut all = [0_u8; 64];
-        all[low..low + length].copy_from_slice(bytes);
-        let mut limbs = [0; N];
-        for (limb, chunk) in limbs.iter_mut().zip(all.chunks_exact(8)) {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(chunk);
-            *limb = u64::from_le_bytes(eight);
-        }
-        Ok((Wide(limbs), negative))
+        Ok(TakenWide {
+            bytes,
+            low,
+            is_negative,
+        })
     }
+}
+
+/// A magnitude as it stands: its bytes from the lowest that is not zero.
+struct TakenWide<'a> {
+    bytes: &'a [u8],
+    low: usize,
+    is_negative: bool,
+}
+
+/// Up to eight bytes, least significant first.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    if let Some(eight) = bytes.first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    // Two halves that may overlap, where they are equal.
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 4));
+    }
+    let shifted = |(byte, place): (&u8, usize)| u64::from(*byte) << (8 * place);
+    bytes.iter().zip(0..).map(shifted).sum()
 }
 
 #[cfg(test)]

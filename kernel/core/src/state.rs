@@ -119,7 +119,7 @@ impl From<BytesError> for StateError {
 
 /// Writes the prefix and the fold horizon.
 pub(crate) fn write_start(prefix: &Prefix, horizon: Option<i64>) -> Writer {
-    let mut writer = Writer::default();
+    let mut writer = Writer::with_room(256);
     writer.byte(STREAM_FORMAT);
     writer.raw(&prefix.position.epoch.to_be_bytes());
     writer.raw(&prefix.position.next_offset.to_be_bytes());

@@ -37,6 +37,12 @@ pub fn to_fixed(x: f64) -> Option<i128> {
     })
 }
 
+/// Whether there is such a number.
+pub fn fits_fixed(x: f64) -> bool {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    x.abs() < END
+}
+
 /// `mantissa / 2^by` to the nearest integer, ties to even.
 fn round_shift(mantissa: u64, by: u32) -> u64 {
     if by > 54 {
@@ -71,6 +77,23 @@ mod tests {
         assert_eq!(to_fixed(f64::NAN), None);
         assert_eq!(to_fixed(f64::INFINITY), None);
         assert_eq!(to_fixed(1e300), None);
+        let least_beyond = end.to_bits();
+        let others = [
+            f64::NAN,
+            f64::INFINITY,
+            -f64::INFINITY,
+            0.0,
+            -0.0,
+            1e-300,
+            5e-324,
+            -3.5,
+        ];
+        for x in (least_beyond - 3..least_beyond + 3)
+            .flat_map(|bits| [f64::from_bits(bits), -f64::from_bits(bits)])
+            .chain(others)
+        {
+            assert_eq!(fits_fixed(x), to_fixed(x).is_some(), "{x}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod wide;
 
 pub use bins::{Bins, Grid, WHOLE};
 pub use estimate::{HIGHEST_RANK, estimate, register_of};
-pub use fixed::{SCALE_BITS, to_fixed};
+pub use fixed::{SCALE_BITS, fits_fixed, to_fixed};
 pub use moments::{MOST_EVENTS, Moments, Scale, Spread};
 pub use round::round_ratio;
 pub use wide::Wide;

@@ -49,7 +49,7 @@ impl<const N: usize> Wide<N> {
             let (sum, first) = a.overflowing_add(*b);
             let (sum, second) = sum.overflowing_add(u64::from(carry));
             *a = sum;
-            carry = first || second;
+            carry = first | second;
         }
     }
 
@@ -60,7 +60,7 @@ impl<const N: usize> Wide<N> {
             let (difference, first) = a.overflowing_sub(*b);
             let (difference, second) = difference.overflowing_sub(u64::from(borrow));
             *a = difference;
-            borrow = first || second;
+            borrow = first | second;
         }
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::bytes::{BytesError, Reader, Writer};
-use crate::numbers::to_fixed;
+use crate::numbers::{fits_fixed, to_fixed};
 use crate::value::{Type, Value};
 
 /// The longest text, in bytes, that `min`, `max`, `first` and `last` can keep; a longer one is invalid to them.
@@ -219,7 +219,7 @@ impl Cell {
             (1, Type::Float64) => {
                 let double = f64::from_bits(u64::from_be_bytes(reader.array()?));
                 let is_negative_zero = double == 0.0 && double.is_sign_negative();
-                if to_fixed(double).is_none() || is_negative_zero {
+                if !fits_fixed(double) || is_negative_zero {
                     return Err(BytesError::NotCanonical);
                 }
                 Ok(Self::Float(double))

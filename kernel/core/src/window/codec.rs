@@ -4,15 +4,13 @@
 //! list, the mark of the body, open tiles. Body: a version, closed tiles. Tiles stand newest first, so that a
 //! read can stop at its oldest edge. A state that was never raised has everything in the head list.
 
-use std::collections::BTreeMap;
-
 use super::cell::Cell;
 use super::layout::Layout;
 use super::newest::Newest;
 use super::recent::Recent;
-use super::slot::Accumulator;
 use super::state::{Event, EventPosition, Last, WindowState};
 use super::tails::Tails;
+use super::tiles::Tiles;
 use crate::bytes::{BytesError, Reader, Writer};
 use crate::definition::WindowView;
 use crate::state::{Prefix, StateError, read_start, write_start};
@@ -48,7 +46,7 @@ pub struct Encoded {
 impl WindowState {
     /// The closed tiles.
     pub fn write_body(&self, layout: &Layout) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::with_room(self.tiles.room(layout));
         writer.byte(BODY_VERSION);
         self.write_tiles(layout, &mut writer, i64::MIN, self.closed(layout), None);
         writer.bytes
@@ -155,25 +153,21 @@ impl WindowState {
             writer.count(0);
             return;
         }
-        let tiles = self.tiles.range(from..to);
-        writer.count(tiles.clone().count());
-        let unit = layout.unit;
+        let unit = layout.unit.unsigned_abs();
+        writer.count(self.tiles.range(from..to).count());
         let mut later: Option<i64> = None;
-        for (start, tile) in tiles.rev() {
+        for (start, tile) in self.tiles.range(from..to).rev() {
             match (later, anchor) {
-                (Some(later), _) => writer.gap(later.div_euclid(unit), start.div_euclid(unit)),
+                // All starts are on the grid of the unit.
+                (Some(later), _) => writer.varint(later.abs_diff(start) / unit),
                 (None, Some(anchor)) => {
-                    let anchor = floor_to_hop(anchor, unit, layout.origin).unwrap_or(*start);
-                    writer.varint(anchor.abs_diff(*start) / unit.unsigned_abs());
+                    let anchor = floor_to_hop(anchor, layout.unit, layout.origin).unwrap_or(start);
+                    writer.varint(anchor.abs_diff(start) / unit);
                 }
-                (None, None) => writer.zigzag((start - layout.origin).div_euclid(unit)),
+                (None, None) => writer.zigzag((start - layout.origin).div_euclid(layout.unit)),
             }
-            later = Some(*start);
-            for (place, slot) in layout.slots.iter().enumerate() {
-                if self.tails.holds(place, *start) {
-                    slot.kind.write(&tile[place], *start, writer);
-                }
-            }
+            later = Some(start);
+            tile.write(layout, &self.tails, writer);
         }
     }
 
@@ -190,14 +184,16 @@ impl WindowState {
     ) -> Result<(Prefix, Self, Option<BodyMark>), StateError> {
         let layout = &view.layout;
         let mut open = Opened::read(layout, head)?;
-        let mut state = Self::new(view);
+        let mut tiles = Tiles::default();
+        tiles.expect(body.map_or(0, <[u8]>::len));
         let mut keep = KeepTiles {
             layout,
-            tiles: &mut state.tiles,
+            tiles: &mut tiles,
         };
         open.tiles(layout, &mut keep)?;
         let closed = open.closed(layout);
         Body::check(&open, body)?.tiles(layout, &open.tails, closed, &mut keep)?;
+        tiles.settle();
         let Opened {
             mark,
             prefix,
@@ -210,13 +206,17 @@ impl WindowState {
             events,
             ..
         } = open;
-        state.horizon = horizon.unwrap_or(i64::MIN);
-        state.tails = tails;
-        state.newest = newest;
-        state.lasts = lasts;
-        state.distincts = distincts;
-        state.recents = recents;
-        state.head = events;
+        let state = Self {
+            horizon: horizon.unwrap_or(i64::MIN),
+            tails,
+            head: events,
+            tiles,
+            distincts,
+            lasts,
+            recents,
+            newest,
+            body_touched: false,
+        };
         if *state.cuts(layout, state.tails.lows()) != *state.tails.cuts() {
             return Err(BytesError::NotCanonical.into());
         }
@@ -242,10 +242,14 @@ impl<'a> Opened<'a> {
     pub(super) fn read(layout: &Layout, head: &'a [u8]) -> Result<Self, StateError> {
         let mut reader = Reader::new(head);
         let (prefix, horizon) = read_start(&mut reader)?;
+        let tails = match horizon {
+            Some(horizon) => read_tails(layout, horizon, &mut reader)?,
+            None => Tails::open(layout),
+        };
         let mut open = Self {
             prefix,
             horizon,
-            tails: Tails::open(layout),
+            tails,
             newest: None,
             lasts: vec![None; layout.lasts.len()].into(),
             distincts: vec![Newest::default(); layout.distincts.len()].into(),
@@ -268,29 +272,6 @@ impl<'a> Opened<'a> {
 
     fn read_folded(&mut self, layout: &Layout, horizon: i64) -> Result<(), StateError> {
         let reader = &mut self.rest;
-        let mut lows = vec![i64::MIN; layout.windows.len()];
-        for (window, low) in layout.windows.iter().zip(&mut lows) {
-            let hops = reader.varint()?;
-            if hops > 0 {
-                let most = window.settled(horizon, layout.origin);
-                let back = (hops - 1).checked_mul(window.hop.unsigned_abs());
-                *low = back
-                    .and_then(|back| most.checked_sub_unsigned(back))
-                    .filter(|low| *low > i64::MIN)
-                    .ok_or(BytesError::NotCanonical)?;
-            }
-        }
-        let mut cuts = vec![i64::MIN; layout.windows.len()];
-        let bounded = layout.windows.iter().zip(&mut cuts);
-        for (_, cut) in bounded.filter(|(window, _)| window.bound().is_some()) {
-            // No folded event is at the horizon itself.
-            let gap = reader.varint()?;
-            if gap > 0 {
-                let at = horizon.checked_sub_unsigned(gap);
-                *cut = at.filter(|at| *at > i64::MIN).ok_or(BytesError::NotCanonical)?;
-            }
-        }
-        self.tails = Tails::new(layout, lows.into(), cuts.into());
         let before = |reader: &mut Reader<'_>| {
             let t = reader.before(horizon)?;
             if t < horizon {
@@ -389,6 +370,33 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// Reads the tail horizons and cuts.
+fn read_tails(layout: &Layout, horizon: i64, reader: &mut Reader<'_>) -> Result<Tails, StateError> {
+    let mut lows = vec![i64::MIN; layout.windows.len()];
+    for (window, low) in layout.windows.iter().zip(&mut lows) {
+        let hops = reader.varint()?;
+        if hops > 0 {
+            let most = window.settled(horizon, layout.origin);
+            let back = (hops - 1).checked_mul(window.hop.unsigned_abs());
+            *low = back
+                .and_then(|back| most.checked_sub_unsigned(back))
+                .filter(|low| *low > i64::MIN)
+                .ok_or(BytesError::NotCanonical)?;
+        }
+    }
+    let mut cuts = vec![i64::MIN; layout.windows.len()];
+    let bounded = layout.windows.iter().zip(&mut cuts);
+    for (_, cut) in bounded.filter(|(window, _)| window.bound().is_some()) {
+        // No folded event is at the horizon itself.
+        let gap = reader.varint()?;
+        if gap > 0 {
+            let at = horizon.checked_sub_unsigned(gap);
+            *cut = at.filter(|at| *at > i64::MIN).ok_or(BytesError::NotCanonical)?;
+        }
+    }
+    Ok(Tails::new(layout, lows.into(), cuts.into()))
+}
+
 /// What is done with the tiles of a state as they are read, newest first.
 pub(super) trait TakeTile {
     /// Takes the tile that begins at `start` off the reader; gives whether older ones are wanted.
@@ -481,7 +489,7 @@ fn read_tiles(
 /// Keeps every tile, and checks that it stands where the horizons put it.
 struct KeepTiles<'s> {
     layout: &'s Layout,
-    tiles: &'s mut BTreeMap<i64, Box<[Accumulator]>>,
+    tiles: &'s mut Tiles,
 }
 
 impl TakeTile for KeepTiles<'_> {
@@ -489,22 +497,7 @@ impl TakeTile for KeepTiles<'_> {
         if tails.tile_start(self.layout, start) != start || start < tails.lowest() {
             return Err(BytesError::NotCanonical);
         }
-        let slots = self.layout.slots.iter().enumerate();
-        let tile = slots.map(|(place, slot)| {
-            if !tails.holds(place, start) {
-                return Ok(slot.kind.empty());
-            }
-            let read = slot.kind.read(reader, &self.layout.columns, start)?;
-            match &read {
-                Accumulator::Oldest(Some(Last { t, .. })) | Accumulator::Time(Some(t))
-                    if tails.tile_start(self.layout, *t) != start =>
-                {
-                    Err(BytesError::NotCanonical)
-                }
-                _ => Ok(read),
-            }
-        });
-        self.tiles.insert(start, tile.collect::<Result<_, _>>()?);
+        self.tiles.push_older(self.layout, tails, start, reader)?;
         Ok(true)
     }
 }

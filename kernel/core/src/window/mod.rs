@@ -1,7 +1,7 @@
 //! Windows: aggregates over the events of an entity up to a request.
 //!
 //! `bounds` says which events a window sees; `layout` what a state must hold to answer all features of a view;
-//! `cell` and `slot` are the accumulators. `state` folds events and raises horizons (`tails`, `newest`), `codec`
+//! `cell` and `slot` are the accumulators. `state` folds events and raises horizons (`tails`, `tiles`, `newest`), `codec`
 //! turns states into canonical bytes, `read` answers from them, `frame` answers straight from events. `sweep`
 //! finishes both.
 
@@ -22,6 +22,7 @@ mod slot;
 mod state;
 mod sweep;
 mod tails;
+mod tiles;
 
 pub use bounds::{INSTANT, Window, WindowKind, entered, past};
 pub use cell::{Cell, LONGEST_TEXT};

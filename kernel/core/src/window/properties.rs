@@ -629,11 +629,12 @@ fn a_state_and_its_bytes_answer_the_definition_at_every_answerable_time() {
             }
             let written = state.encode(&view.layout, &prefix(raw.offset + 1));
             let (_, back) = WindowState::decode(&view, &written.head, Some(&written.body)).unwrap();
-            assert_eq!(
-                back.encode(&view.layout, &prefix(raw.offset + 1)),
-                written,
-                "seed {seed}"
-            );
+            let mut opened = back.clone();
+            opened.tiles.open_all(&view.layout, &opened.tails);
+            for back in [&back, &opened] {
+                let again = back.encode(&view.layout, &prefix(raw.offset + 1));
+                assert_eq!(again, written, "seed {seed}");
+            }
             let base = state.horizon().unwrap_or(clock);
             for request in [
                 base - 1,
@@ -659,6 +660,9 @@ fn a_state_and_its_bytes_answer_the_definition_at_every_answerable_time() {
                 };
                 assert_same(&answers, &naive(&view, &known[..=place], request), &what);
                 assert_same(&reading.answers, &answers, &what);
+                for back in [&back, &opened] {
+                    assert_same(&back.answer(&view, request).unwrap(), &answers, &what);
+                }
             }
             if dice.below(2) == 0 {
                 state = back;
@@ -738,12 +742,15 @@ fn break_bytes(view: &WindowView, seed: u64) {
             let place = usize::try_from(dice.below(i64::try_from(head.len()).unwrap())).unwrap();
             head[place] = dice.next().to_be_bytes()[0];
         }
-        if let Ok((prefix, state)) = WindowState::decode(view, &head, Some(&written.body)) {
-            assert_eq!(
-                state.encode(&view.layout, &prefix).head,
-                head,
-                "what is read is what is written"
-            );
+        if let Ok((prefix, mut state)) = WindowState::decode(view, &head, Some(&written.body)) {
+            for _ in 0..2 {
+                assert_eq!(
+                    state.encode(&view.layout, &prefix).head,
+                    head,
+                    "what is read is what is written"
+                );
+                state.tiles.open_all(&view.layout, &state.tails);
+            }
         }
         // A read need not see every fault; it must not panic.
         let _ = read(view, Some(&head), Some(&written.body), dice.below(1 << 60));

@@ -109,11 +109,11 @@ impl WindowState {
         let aside = Asides::new(layout, visible, &folded);
         let mut sweep = Sweep::new(layout, request);
         sweep_events(&mut sweep, visible, &aside);
-        for (start, tile) in self.tiles.iter().rev() {
-            if !sweep.reach(*start, &aside) {
+        for (start, tile) in self.tiles.range(i64::MIN..i64::MAX).rev() {
+            if !sweep.reach(start, &aside) {
                 break;
             }
-            sweep.merge(tile, *start);
+            tile.merge(layout, &self.tails, &mut sweep);
         }
         Some(sweep.end(&aside))
     }
@@ -156,8 +156,7 @@ impl<A: Aside> TakeTile for SweepTiles<'_, '_, A> {
         }
         for (place, slot) in self.layout.slots.iter().enumerate() {
             if tails.holds(place, start) {
-                let part = slot.kind.read(reader, &self.layout.columns, start)?;
-                self.sweep.merge_slot(place, &part, start);
+                self.sweep.merge_bytes(place, slot, reader, start)?;
             }
         }
         Ok(true)

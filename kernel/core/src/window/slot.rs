@@ -12,6 +12,7 @@ use super::recent::{self, Which};
 use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
 use crate::numbers::{Bins, Grid, MOST_EVENTS, Moments};
+use crate::value::Type;
 
 /// What a slot accumulates; columns are places in the layout.
 #[derive(Debug, Clone, PartialEq)]
@@ -369,6 +370,72 @@ impl SlotKind {
         }
     }
 
+    /// Reads the accumulator of a tile that begins at `start`, and merges it.
+    pub(super) fn absorb(
+        &self,
+        into: &mut Accumulator,
+        reader: &mut Reader<'_>,
+        columns: &[KeptColumn],
+        start: i64,
+    ) -> Result<(), BytesError> {
+        match (self, into) {
+            (Self::Events | Self::Invalid { .. }, Accumulator::Count(count)) => {
+                *count = count.wrapping_add(reader.varint_up_to(MOST_EVENTS)?);
+            }
+            (Self::Moments { level, .. }, Accumulator::Moments(moments)) => {
+                moments.merge(&read_moments(reader, *level)?);
+            }
+            (Self::Min { column }, Accumulator::Extreme(least)) => {
+                take_extreme(
+                    least,
+                    read_extreme(reader, columns[*column].kind)?,
+                    Ordering::Less,
+                );
+            }
+            (Self::Max { column }, Accumulator::Extreme(greatest)) => {
+                let cell = read_extreme(reader, columns[*column].kind)?;
+                take_extreme(greatest, cell, Ordering::Greater);
+            }
+            (_, into) => self.merge(into, &self.read(reader, columns, start)?),
+        }
+        Ok(())
+    }
+
+    /// Passes over the accumulator of a tile that begins at `start`, as strict as reading; gives the time that must lie
+    /// in the tile, if there is one.
+    pub(super) fn pass(
+        &self,
+        reader: &mut Reader<'_>,
+        columns: &[KeptColumn],
+        start: i64,
+    ) -> Result<Option<i64>, BytesError> {
+        match self {
+            Self::Events | Self::Invalid { .. } => {
+                reader.varint_up_to(MOST_EVENTS)?;
+            }
+            Self::Moments { level, .. } => {
+                let count = reader.varint_up_to(MOST_EVENTS)?;
+                // A sum has room for its sign, and squares have none.
+                if count > 0 && *level >= Level::Sum && reader.pass_wide::<3>()?.1 {
+                    return Err(BytesError::NotCanonical);
+                }
+                if count > 0 && *level >= Level::Squares && reader.pass_wide::<5>()?.0 {
+                    return Err(BytesError::NotCanonical);
+                }
+            }
+            Self::Min { column } | Self::Max { column } => {
+                read_extreme(reader, columns[*column].kind)?;
+            }
+            _ => {
+                return self.read(reader, columns, start).map(|read| match read {
+                    Accumulator::Oldest(Some(Last { t, .. })) | Accumulator::Time(Some(t)) => Some(t),
+                    _ => None,
+                });
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the accumulator of a tile that begins at `start`.
     pub(super) fn read(
         &self,
@@ -381,12 +448,7 @@ impl SlotKind {
             Self::Moments { level, .. } => read_moments(reader, *level).map(Accumulator::Moments),
             Self::Bins { grid, .. } => Bins::read(reader, *grid).map(Accumulator::Bins),
             Self::Min { column } | Self::Max { column } => {
-                let cell = Cell::read(reader, columns[*column].kind)?;
-                if cell.is_ordered() || cell == Cell::Null {
-                    Ok(Accumulator::Extreme(cell))
-                } else {
-                    Err(BytesError::NotCanonical)
-                }
+                read_extreme(reader, columns[*column].kind).map(Accumulator::Extreme)
             }
             Self::NewestTime => {
                 if !reader.flag()? {
@@ -471,8 +533,23 @@ fn insert_moments(moments: &mut Moments, level: Level, cell: &Cell) {
 
 /// Takes the cell if it may stand in an extreme and comes before (or after) the one that stands there.
 fn replace(extreme: &mut Cell, cell: &Cell, wanted: Ordering) {
-    if cell.is_ordered() && (*extreme == Cell::Null || cell.order(extreme) == wanted) {
+    if cell.is_ordered() && (matches!(extreme, Cell::Null) || cell.order(extreme) == wanted) {
         *extreme = cell.clone();
+    }
+}
+
+fn take_extreme(extreme: &mut Cell, cell: Cell, wanted: Ordering) {
+    if cell.is_ordered() && (matches!(extreme, Cell::Null) || cell.order(extreme) == wanted) {
+        *extreme = cell;
+    }
+}
+
+fn read_extreme(reader: &mut Reader<'_>, kind: Type) -> Result<Cell, BytesError> {
+    let cell = Cell::read(reader, kind)?;
+    if cell.is_ordered() || matches!(cell, Cell::Null) {
+        Ok(cell)
+    } else {
+        Err(BytesError::NotCanonical)
     }
 }
 

@@ -1,13 +1,11 @@
 //! The state of one entity: events fold into it in any order, horizons rise, bytes follow.
 
-use std::collections::BTreeMap;
-
 use super::cell::Cell;
 use super::layout::{Layout, Origin};
 use super::newest::Newest;
 use super::recent::Recent;
-use super::slot::Accumulator;
 use super::tails::Tails;
+use super::tiles::Tiles;
 use crate::definition::WindowView;
 use crate::time::floor_to_hop;
 use crate::value::Value;
@@ -79,15 +77,14 @@ pub struct Last {
 ///
 /// It is a pure function of its events and horizons. `i64::MIN` as fold horizon: never raised, so every event is
 /// kept apart.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct WindowState {
     /// Events before this are folded; the earliest answerable request.
     pub(super) horizon: i64,
     pub(super) tails: Tails,
     /// Events at or after the horizon, by (t, position).
     pub(super) head: Vec<Event>,
-    /// By start: one accumulator per slot.
-    pub(super) tiles: BTreeMap<i64, Box<[Accumulator]>>,
+    pub(super) tiles: Tiles,
     /// One per distinct count.
     pub(super) distincts: Box<[Newest]>,
     /// One per last column.
@@ -108,7 +105,7 @@ impl WindowState {
             horizon: i64::MIN,
             tails: Tails::open(layout),
             head: Vec::new(),
-            tiles: BTreeMap::new(),
+            tiles: Tiles::default(),
             distincts: vec![Newest::default(); layout.distincts.len()].into(),
             lasts: vec![None; layout.lasts.len()].into(),
             recents: vec![Recent::default(); layout.newer.len()].into(),
@@ -183,7 +180,7 @@ impl WindowState {
         }
         let start = self.tails.tile_start(layout, event.t);
         self.body_touched |= start < self.closed(layout);
-        let tile = self.tiles.entry(start).or_insert_with(|| empty_tile(layout));
+        let tile = self.tiles.open(layout, &self.tails, start);
         for (place, slot) in layout.slots.iter().enumerate() {
             if self.tails.holds(place, start) {
                 slot.kind.insert(&mut tile[place], event);
@@ -237,8 +234,7 @@ impl WindowState {
         let lows: Box<[i64]> = raised.collect();
         if *lows != *self.tails.lows() {
             let cuts = self.cuts(layout, &lows);
-            self.tails = Tails::new(layout, lows, cuts);
-            self.coarsen(layout);
+            self.turn(layout, Tails::new(layout, lows, cuts));
         }
     }
 
@@ -249,9 +245,8 @@ impl WindowState {
         }
         let cuts = self.cuts(layout, self.tails.lows());
         if *cuts != *self.tails.cuts() {
-            self.tails = Tails::new(layout, self.tails.lows().into(), cuts);
+            self.turn(layout, Tails::new(layout, self.tails.lows().into(), cuts));
             self.body_touched = true;
-            self.coarsen(layout);
         }
     }
 
@@ -265,33 +260,22 @@ impl WindowState {
                 };
                 let mut events = 0;
                 // Below the cut there is nothing to count any more, and it never goes back.
-                let own = self.tiles.range(*low.max(cut)..).rev();
+                let own = self.tiles.range(*low.max(cut)..i64::MAX).rev();
                 let over = own
-                    .map(|(start, tile)| (start, tile[slot].count()))
+                    .map(|(start, tile)| (start, tile.count(layout, &self.tails, slot)))
                     .find(|(_, count)| {
                         events += count;
                         events > bound as u64
                     });
-                over.map_or(i64::MIN, |(start, _)| *start)
+                over.map_or(i64::MIN, |(start, _)| start)
             })
             .collect()
     }
 
-    /// Gives every tile the width that the horizons ask for, and drops what no answerable request can see.
-    fn coarsen(&mut self, layout: &Layout) {
-        let tiles = std::mem::take(&mut self.tiles);
-        for (start, tile) in tiles {
-            if start < self.tails.lowest() {
-                continue;
-            }
-            let start = self.tails.tile_start(layout, start);
-            let into = self.tiles.entry(start).or_insert_with(|| empty_tile(layout));
-            for (place, slot) in layout.slots.iter().enumerate() {
-                if self.tails.holds(place, start) {
-                    slot.kind.merge(&mut into[place], &tile[place]);
-                }
-            }
-        }
+    /// Goes on to other tail horizons: drops what no answerable request can see.
+    fn turn(&mut self, layout: &Layout, tails: Tails) {
+        self.tiles.coarsen(layout, &self.tails, &tails);
+        self.tails = tails;
         for (newest, distinct) in self.distincts.iter_mut().zip(&layout.distincts) {
             newest.drop_before(self.tails.lowest_of(&distinct.windows), distinct);
         }
@@ -313,18 +297,10 @@ impl WindowState {
             .head
             .first()
             .map_or(0, |event| event.cells.len() * size_of::<Cell>());
-        let first = self.tiles.values().next();
-        let tile = first.map_or(0, |tile| tile.len() * size_of::<Accumulator>());
-        let grows = |part: &Accumulator| part.heap().is_some();
-        let heap: usize = if first.is_some_and(|tile| tile.iter().any(grows)) {
-            self.tiles.values().flatten().filter_map(Accumulator::heap).sum()
-        } else {
-            0
-        };
         let distinct: usize = self.distincts.iter().map(Newest::memory).sum();
         size_of::<Self>()
             + self.head.len() * (size_of::<Event>() + cells)
-            + self.tiles.len() * (32 + tile)
+            + self.tiles.memory()
             + self.lasts.len() * size_of::<Option<Last>>()
             + self
                 .recents
@@ -332,13 +308,8 @@ impl WindowState {
                 .map(|recent| size_of_val(recent.entries()))
                 .sum::<usize>()
             + distinct
-            + heap
     }
 }
 
 /// Added to an expiry for clocks that disagree.
 const SLACK: i64 = crate::time::HOUR;
-
-fn empty_tile(layout: &Layout) -> Box<[Accumulator]> {
-    layout.slots.iter().map(|slot| slot.kind.empty()).collect()
-}

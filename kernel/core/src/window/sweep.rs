@@ -5,10 +5,11 @@
 //! finished from what has been merged so far.
 
 use super::cell::Cell;
-use super::layout::{Finish, How, Layout};
+use super::layout::{Finish, How, Layout, Slot};
 use super::slot::Accumulator;
 use super::state::Event;
 use crate::answer::Answer;
+use crate::bytes::{BytesError, Reader};
 use crate::numbers::{Grid, Moments, Scale, Wide};
 use crate::status::Status;
 use crate::time::HOUR;
@@ -111,16 +112,52 @@ impl<'l> Sweep<'l> {
 
     /// Merges a tile or a block of events that begins here; no edge lies within it.
     pub(super) fn merge(&mut self, part: &[Accumulator], start: i64) {
-        for (slot, part) in part.iter().enumerate() {
-            self.merge_slot(slot, part, start);
+        for group in &mut self.groups {
+            if !super::bounds::past(group.upper, start) || group.finished == group.edges.len() {
+                continue;
+            }
+            let Parts { layout, merged, .. } = &mut group.parts;
+            let slots = layout.slots.iter().zip(merged).zip(part);
+            match &group.slots {
+                None => slots.for_each(|((slot, into), part)| slot.kind.merge(into, part)),
+                Some(read) => {
+                    for (((slot, into), part), _) in slots.zip(read).filter(|(_, is_read)| **is_read) {
+                        slot.kind.merge(into, part);
+                    }
+                }
+            }
         }
     }
 
-    /// Merges one slot of a tile that begins here.
-    pub(super) fn merge_slot(&mut self, slot: usize, part: &Accumulator, start: i64) {
+    fn merge_slot(&mut self, slot: usize, part: &Accumulator, start: i64) {
         for group in &mut self.groups {
             if super::bounds::past(group.upper, start) && group.wants(slot) {
                 group.parts.merge(slot, part);
+            }
+        }
+    }
+
+    /// Merges one slot of a stored tile that begins here.
+    pub(super) fn merge_bytes(
+        &mut self,
+        place: usize,
+        slot: &Slot,
+        reader: &mut Reader<'_>,
+        start: i64,
+    ) -> Result<(), BytesError> {
+        let Some(layout) = self.groups.first().map(|group| group.parts.layout) else {
+            return Ok(());
+        };
+        let is_seen = |group: &Group<'_>| super::bounds::past(group.upper, start) && group.wants(place);
+        match &mut self.groups[..] {
+            [group] if is_seen(group) => {
+                let into = &mut group.parts.merged[place];
+                slot.kind.absorb(into, reader, &layout.columns, start)
+            }
+            _ => {
+                let part = slot.kind.read(reader, &layout.columns, start)?;
+                self.merge_slot(place, &part, start);
+                Ok(())
             }
         }
     }

@@ -27,6 +27,8 @@ pub(super) struct Tails {
     ends: Box<[i64]>,
     /// Per slot: tiles that begin before this do not need it.
     slots: Box<[i64]>,
+    /// From here on tiles need every slot.
+    whole: i64,
     /// Tiles that begin before this are dropped.
     lowest: i64,
     /// From here on there is a tile for each instant.
@@ -77,9 +79,10 @@ impl Tails {
             .collect();
         let over = |places: &[usize]| places.iter().map(|place| kept[*place]).min();
         let slots = layout.slots.iter();
-        let slots = slots
+        let slots: Box<[i64]> = slots
             .map(|slot| over(&slot.windows).unwrap_or(i64::MIN))
             .collect();
+        let whole = slots.iter().copied().max().unwrap_or(i64::MIN);
         let lowest = kept.iter().copied().min().unwrap_or(i64::MIN);
         Self {
             lows,
@@ -87,6 +90,7 @@ impl Tails {
             kept,
             ends,
             slots,
+            whole,
             lowest,
             instants,
             base,
@@ -111,6 +115,12 @@ impl Tails {
     /// Whether a tile that begins here holds this slot.
     pub(super) fn holds(&self, slot: usize, start: i64) -> bool {
         self.slots[slot] <= start
+    }
+
+    /// Whether a tile that begins here holds the same slots as it did under other horizons.
+    pub(super) fn holds_as(&self, other: &Self, start: i64) -> bool {
+        start >= self.whole && start >= other.whole
+            || (0..self.slots.len()).all(|slot| self.holds(slot, start) == other.holds(slot, start))
     }
 
     /// What is before this is in no answer of these windows any more.
