@@ -47,7 +47,8 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     computer = Computer(events, runs, functions)
     meters = Meters()
     publish(lambda: [*meters.collect(), metrics.function_processes(functions.counts)])
-    bus, store = Bus.of(settings), ValkeyRows(settings.store_url, settings.store_replicas)
+    bus = Bus.of(settings)
+    store = ValkeyRows(settings.store_url, settings.store_replicas, settings.store_files)
     materializer = Materializer(
         catalogs,
         events,

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import STORE_URL, FunctionSettings, Secret, at_least, setting, store_url_fault
+from skewless.settings import FunctionSettings, StoreSettings, at_least, setting
 
 
 @dataclass(frozen=True)
-class Settings(FunctionSettings):
+class Settings(FunctionSettings, StoreSettings):
     """See `skewless.settings` for where they are read from."""
 
     listen: str = setting("127.0.0.1:50053", "address to listen on, host:port; port 0: any free one")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
-    store_url: Secret = setting(
-        Secret("redis://127.0.0.1:6379/0"),
-        STORE_URL,
-        check=store_url_fault,
-    )
     store_replicas: int = setting(
         0,
         "how many replicas of each primary of the store must have a run's rows before it is marked",

@@ -29,6 +29,8 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         server = OnlineServer(
             listen=settings.listen,
             store_url=settings.store_url.reveal(),
+            store_ca_file=settings.store_ca_file,
+            store_identity=settings.store_identity,
             store_timeout_ms=settings.store_timeout_ms,
             max_in_flight=settings.max_in_flight,
             max_message_bytes=settings.max_message_bytes,

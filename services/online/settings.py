@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skewless.settings import STORE_URL, FunctionSettings, Secret, at_least, between, setting, store_url_fault
+from skewless.settings import FunctionSettings, StoreSettings, at_least, between, setting
 
 
 @dataclass(frozen=True)
-class Settings(FunctionSettings):
+class Settings(FunctionSettings, StoreSettings):
     """See `skewless.settings` for where they are read from."""
 
     listen: str = setting("127.0.0.1:50052", "address to listen on, host:port; port 0: any free one")
     registry: str = setting("127.0.0.1:50051", "address of the registry")
-    store_url: Secret = setting(
-        Secret("redis://127.0.0.1:6379/0"),
-        STORE_URL,
-        check=store_url_fault,
-    )
     store_timeout_ms: int = setting(
         250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)
     )

@@ -29,7 +29,7 @@ from skewless.telemetry.scrape import publish
 def serve(settings: Settings, stop: threading.Event) -> bool:
     """Wires the service and serves until ``stop``."""
     bus, lake, board = Bus.of(settings), Lake(settings.lake), Board()
-    store = ValkeyStore(settings.store_url, settings.store_replicas)
+    store = ValkeyStore(settings.store_url, settings.store_replicas, settings.store_files)
     dead_letters = KafkaDeadLetters(bus)
     outside = Outside(
         topics=KafkaTopics(bus),

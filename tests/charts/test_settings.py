@@ -37,7 +37,7 @@ def read(objects: list[Object], name: str, folder: Path) -> ServiceSettings:
         for item in secret["items"] if secret else ():
             path = folder / mount["mountPath"].removeprefix(MOUNTED) / item["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"redis://{secret['secretName']}\n")
+            path.write_text(f"rediss://{secret['secretName']}\n")
     folder.mkdir(exist_ok=True)
     file = folder / "settings.toml"
     file.write_text(settings_of(objects, name).replace(MOUNTED, f"{folder}/"))
@@ -67,17 +67,29 @@ def test_a_service_takes_its_settings(name: str, case: str, tmp_path: Path) -> N
 def test_what_is_outside_comes_from_secrets(tmp_path: Path) -> None:
     objects = render("production")
     registry: Any = read(objects, "registry", tmp_path / "registry")
-    assert registry.database_url == Secret("redis://skewless-database")
+    assert registry.database_url == Secret("rediss://skewless-database")
     assert registry.migrate == "never"
     online: Any = read(objects, "online", tmp_path / "online")
-    assert online.store_url == Secret("redis://skewless-store")
-    assert online.broker_password == online.broker_username == Secret("redis://skewless-broker")
+    assert online.store_url == Secret("rediss://skewless-store")
+    assert str(online.store_ca_file).endswith("/store-ca/ca.crt")
+    assert online.store_identity is None
+    assert online.broker_password == online.broker_username == Secret("rediss://skewless-broker")
     assert (online.broker_protocol, online.broker_mechanism) == ("SASL_SSL", "SCRAM-SHA-512")
     assert str(online.broker_ca_file).endswith("/broker-ca/ca.crt")
     assert online.otlp_endpoint == Secret("http://collector.observability:4317")
     stream: Any = read(objects, "stream-agg", tmp_path / "stream")
     offline: Any = read(objects, "offline", tmp_path / "offline")
     assert stream.lake == offline.lake == "s3://features/skewless"
+
+
+def test_a_certificate_for_the_store_is_mounted(tmp_path: Path) -> None:
+    objects = render("production", {"store": {"certificate": {"secretName": "own", "keyKey": "private"}}})
+    for name in ("online", "offline", "stream-agg"):
+        settings: Any = read(objects, name, tmp_path / name)
+        certificate, key = settings.store_identity
+        assert certificate.read_text() == key.read_text() == "rediss://own\n"
+        assert settings.store_files.identity == (certificate, key)
+    assert not hasattr(read(objects, "validator", tmp_path / "validator"), "store_url")
 
 
 @pytest.mark.parametrize("case", ["trial", "production"])
@@ -88,7 +100,7 @@ def test_the_command_line_reaches_the_broker_as_services_do(case: str, tmp_path:
     for name, value in environ.items():
         if name.endswith("_FILE"):
             environ[name] = str(tmp_path / Path(value).name)
-            Path(environ[name]).write_text("redis://skewless-broker\n")
+            Path(environ[name]).write_text("rediss://skewless-broker\n")
     settings = load(BrokerSettings, environ)
     online: Any = read(objects, "online", tmp_path)
     for field in dataclasses.fields(BrokerSettings):

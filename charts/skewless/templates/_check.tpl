@@ -62,6 +62,10 @@ What a single value may be says values.schema.json.
 {{- end -}}
 {{- end -}}
 
+{{- if and $mesh.bundled.store (or $values.store.ca.secretName $values.store.certificate.secretName) -}}
+{{- $faults = append $faults "store.url.secretName: name the Secret with the URL of Valkey, since store.ca or store.certificate is given; the bundled one has no TLS" -}}
+{{- end -}}
+
 {{- with $values.broker -}}
 {{- $sasl := hasPrefix "SASL" .protocol -}}
 {{- if and $sasl (empty .credentials.secretName) -}}

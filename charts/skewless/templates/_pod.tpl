@@ -94,6 +94,14 @@ capabilities:
 {{- end -}}
 {{- if and (has "store" $component.uses) (not .mesh.bundled.store) -}}
 {{- $_ := set $secrets "store" (dict "secretName" $values.store.url.secretName "files" (dict "url" $values.store.url.key)) -}}
+{{- with $values.store.ca -}}
+{{- if .secretName }}{{ $_ := set $secrets "store-ca" (dict "secretName" .secretName "files" (dict "ca.crt" .key)) }}{{ end -}}
+{{- end -}}
+{{- with $values.store.certificate -}}
+{{- if .secretName -}}
+{{- $_ := set $secrets "store-certificate" (dict "secretName" .secretName "files" (dict "tls.crt" .certificateKey "tls.key" .keyKey)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and (has "broker" $component.uses) (not .mesh.bundled.broker) -}}
 {{- with $values.broker.credentials -}}

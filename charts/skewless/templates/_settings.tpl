@@ -20,6 +20,13 @@ Takes (dict "root" $ "mesh" MESH "component" the component of the mesh).
 {{- end -}}
 {{- if and (has "store" $component.uses) (not $mesh.bundled.store) -}}
 {{- $_ := set $settings "store_url_file" "/etc/skewless/store/url" -}}
+{{- if $values.store.ca.secretName -}}
+{{- $_ := set $settings "store_ca_file" "/etc/skewless/store-ca/ca.crt" -}}
+{{- end -}}
+{{- if $values.store.certificate.secretName -}}
+{{- $_ := set $settings "store_cert_file" "/etc/skewless/store-certificate/tls.crt" -}}
+{{- $_ := set $settings "store_key_file" "/etc/skewless/store-certificate/tls.key" -}}
+{{- end -}}
 {{- end -}}
 {{- if has "broker" $component.uses -}}
 {{- if $mesh.bundled.broker -}}

@@ -1,11 +1,12 @@
 //! The online server as Python hosts it. It runs on its own threads; no request waits for Python.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use skewless_serve::{FunctionEnvironment, ServeError, Server, Settings};
+use skewless_serve::{ClientFiles, FunctionEnvironment, IdentityFiles, ServeError, Server, Settings};
 
 /// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
 type SpanTuple<'py> = (
@@ -59,6 +60,8 @@ impl OnlineServer {
         store_timeout_ms = 250,
         function_timeout_ms = 250,
         function_queue = 256,
+        store_ca_file = None,
+        store_identity = None,
     ))]
     #[allow(clippy::too_many_arguments)] // one per setting, by keyword
     fn new(
@@ -73,10 +76,16 @@ impl OnlineServer {
         store_timeout_ms: u64,
         function_timeout_ms: u64,
         function_queue: usize,
+        store_ca_file: Option<PathBuf>,
+        store_identity: Option<(PathBuf, PathBuf)>,
     ) -> PyResult<Self> {
         let settings = Settings {
             listen,
             store_url,
+            store_tls: ClientFiles {
+                ca: store_ca_file,
+                identity: store_identity.map(|(certificate, key)| IdentityFiles { certificate, key }),
+            },
             store_timeout: Duration::from_millis(store_timeout_ms),
             max_in_flight,
             max_message_bytes,

@@ -130,7 +130,8 @@ impl Server {
             settings.store_timeout.is_zero(),
             "store_timeout must be more than 0",
         )?;
-        let address = Address::parse(&settings.store_url).map_err(ServeError::Setting)?;
+        let address =
+            Address::parse(&settings.store_url, &settings.store_tls).map_err(ServeError::Setting)?;
         let (health, health_service) = tonic_health::server::health_reporter();
         let builder = || {
             tonic_reflection::server::Builder::configure()

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use crate::tls::ClientFiles;
+
 /// Settings of a server; fixed once it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to listen: `host:port`; port 0 takes a free one.
     pub listen: String,
-    /// The store: `redis://[user[:password]@]host[:port][/database]`.
+    /// The store: `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS.
     pub store_url: String,
+    /// Files for TLS towards the store; read anew for each connection.
+    pub store_tls: ClientFiles,
     /// How long the store may take to answer a request; its values are then `UNAVAILABLE`.
     pub store_timeout: Duration,
     /// Requests worked on at once; further ones are refused as overload.

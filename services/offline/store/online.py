@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from skewless.kernel import WRITE_LATEST_ROW
-from skewless.settings import Secret
+from skewless.settings import NO_FILES, Secret, TlsFiles
 from skewless.store import Primaries, Store
 from skewless.telemetry import names
 from skewless.telemetry.spans import OFF, span
@@ -22,10 +22,11 @@ class ValkeyRows:
     """Writes by one server-side function per key, which keeps the winning row and never goes back.
 
     replicas: how many of each primary must have a run's rows before the run counts as written.
+    files: of TLS.
     """
 
-    def __init__(self, url: Secret, replicas: int = 0) -> None:
-        self._store = Store(url, WRITE_LATEST_ROW, replicas)
+    def __init__(self, url: Secret, replicas: int = 0, files: TlsFiles = NO_FILES) -> None:
+        self._store = Store(url, WRITE_LATEST_ROW, replicas, files)
 
     def ask(self) -> None:
         """Returns if the store answers. Raises StoreLostError and StoreRefusedError."""

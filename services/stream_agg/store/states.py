@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from services.stream_agg.ports import Found, StateWrite, WrongPartitionError
 from skewless.kernel import WRITE_STREAM_STATE
-from skewless.settings import Secret
+from skewless.settings import NO_FILES, Secret, TlsFiles
 from skewless.store import Primaries, Store, StoreRefusedError
 
 _LOOKED_AT = 256
@@ -16,10 +16,14 @@ _LOOKED_AT = 256
 
 
 class ValkeyStore:
-    """`Store` at a URL; replicas: how many of each primary must have a state before it counts as durable."""
+    """`Store` at a URL.
 
-    def __init__(self, url: Secret, replicas: int = 0) -> None:
-        self._store = Store(url, WRITE_STREAM_STATE, replicas)
+    replicas: how many of each primary must have a state before it counts as durable.
+    files: of TLS.
+    """
+
+    def __init__(self, url: Secret, replicas: int = 0, files: TlsFiles = NO_FILES) -> None:
+        self._store = Store(url, WRITE_STREAM_STATE, replicas, files)
 
     def ask(self) -> None:
         """Returns if the store answers and is of use. Raises StoreLostError and StoreRefusedError."""

@@ -15,10 +15,11 @@ once, and secrets are not shown. ``docs/operations/settings.md`` lists all setti
 
 from skewless.settings.declaring import OneOf, Range, Secret, at_least, bare_type, between, one_of, setting, variable
 from skewless.settings.reading import SETTINGS_FILE, SecretsAwaitedError, SettingsError, describe, load
-from skewless.settings.service import BrokerSettings, FunctionSettings, ServiceSettings
-from skewless.settings.store_url import STORE_URL, StoreAddress, store_url_fault
+from skewless.settings.service import BrokerSettings, FunctionSettings, ServiceSettings, StoreSettings
+from skewless.settings.store_url import NO_FILES, STORE_URL, StoreAddress, TlsFiles, store_url_fault
 
 __all__ = [
+    "NO_FILES",
     "SETTINGS_FILE",
     "STORE_URL",
     "BrokerSettings",
@@ -30,6 +31,8 @@ __all__ = [
     "ServiceSettings",
     "SettingsError",
     "StoreAddress",
+    "StoreSettings",
+    "TlsFiles",
     "at_least",
     "bare_type",
     "between",

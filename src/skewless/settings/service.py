@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from skewless.settings.declaring import Secret, between, one_of, setting
+from skewless.settings.store_url import STORE_URL, StoreAddress, TlsFiles, store_url_fault
 
 PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -82,6 +83,45 @@ class BrokerSettings(ServiceSettings):
             )
         if self.broker_ca_file is not None and not protocol.endswith("SSL"):
             yield f"SKEWLESS_BROKER_PROTOCOL: must be SSL or SASL_SSL, since certificates are given; got {protocol!r}"
+
+
+@dataclass(frozen=True)
+class StoreSettings(ServiceSettings):
+    """What a service that reads or writes the online store is told besides."""
+
+    store_url: Secret = setting(
+        Secret("redis://127.0.0.1:6379/0"),
+        STORE_URL,
+        check=store_url_fault,
+    )
+    store_ca_file: Path | None = setting(
+        None, "certificates, as PEM, that the store's is to be signed by; empty: those of the system"
+    )
+    store_cert_file: Path | None = setting(
+        None, "this client's certificate, as PEM, for a store that asks for one; empty: none"
+    )
+    store_key_file: Path | None = setting(None, "the key of store_cert_file, as PEM")
+
+    @property
+    def store_identity(self) -> tuple[Path, Path] | None:
+        """The files of this client's certificate and key."""
+        if self.store_cert_file is None or self.store_key_file is None:
+            return None
+        return self.store_cert_file, self.store_key_file
+
+    @property
+    def store_files(self) -> TlsFiles:
+        """What TLS towards the store needs."""
+        return TlsFiles(self.store_ca_file, self.store_identity)
+
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        if (self.store_cert_file is None) != (self.store_key_file is None):
+            missing = "STORE_CERT_FILE" if self.store_cert_file is None else "STORE_KEY_FILE"
+            yield f"SKEWLESS_{missing}: must be set, since a certificate and its key go together"
+        files = (self.store_ca_file, self.store_cert_file, self.store_key_file)
+        if any(files) and not StoreAddress.parse(self.store_url.reveal()).tls:
+            yield "SKEWLESS_STORE_URL: must ask for TLS (rediss instead of redis), since certificates are given"
 
 
 def _modules_fault(names: tuple[str, ...]) -> str | None:

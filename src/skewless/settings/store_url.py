@@ -1,8 +1,9 @@
-"""Where the online store is: one server, those that Sentinels watch, or a cluster."""
+"""Where the online store is: one server, those that Sentinels watch, or a cluster; with TLS or without."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -14,14 +15,28 @@ _KINDS: Final[dict[str, Kind]] = {"redis": "single", "redis+sentinel": "sentinel
 _PORTS: Final[dict[Kind, int]] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 _FORM: Final = (
     "must be redis://[user:password@]host[:port][/database], redis+sentinel://[user:password@]host[:port],…/service"
-    "[/database] or redis+cluster://[user:password@]host[:port],…"
+    "[/database] or redis+cluster://[user:password@]host[:port],…; for TLS rediss:// instead of redis://, "
+    "rediss+sentinel:// and rediss+cluster://"
 )
 
 STORE_URL: Final = (
     "URL of the online store: redis://user:password@host:port/database, redis+sentinel://host:port,…/service or "
-    "redis+cluster://user:password@host:port,…"
+    "redis+cluster://user:password@host:port,…; with rediss instead of redis for TLS"
 )
 """What a setting with a store's address is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Files in PEM that TLS needs."""
+
+    ca: Path | None = None
+    """Certificates that the store's is to be signed by; None: those of the system."""
+    identity: tuple[Path, Path] | None = None
+    """This side's certificate and key, for a store that asks for them."""
+
+
+NO_FILES: Final = TlsFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,11 @@ class StoreAddress:
     password: str = field(default="", repr=False)
     """Of the servers that hold the data; Sentinels are asked without."""
     database: int = 0
+    tls: bool = False
 
     @classmethod
     def parse(cls, url: str) -> StoreAddress:
         """Raises ValueError with the form of the URL; never repeats it."""
-        if url.startswith("rediss"):
-            raise ValueError(f"{_FORM}; TLS is not supported yet")
         try:
             return cls._read(urlsplit(url))
         except ValueError:  # also of ports and brackets
@@ -50,7 +64,8 @@ class StoreAddress:
 
     @classmethod
     def _read(cls, parts: SplitResult) -> StoreAddress:
-        kind = _KINDS.get(parts.scheme)
+        tls = parts.scheme.startswith("rediss")
+        kind = _KINDS.get(f"redis{parts.scheme.removeprefix('rediss')}" if tls else parts.scheme)
         if kind is None or parts.query or parts.fragment:
             raise ValueError
         who, _, places = parts.netloc.rpartition("@")
@@ -70,6 +85,7 @@ class StoreAddress:
             unquote(username) if colon else "",
             unquote(password if colon else username),
             int(path[0]) if path else 0,
+            tls,
         )
 
     def __str__(self) -> str:

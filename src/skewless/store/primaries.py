@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from skewless.kernel import slot_tags
-from skewless.settings import Secret, StoreAddress
+from skewless.settings import NO_FILES, Secret, StoreAddress, TlsFiles
 from skewless.store import servers
 from skewless.store.server import Server, StoreLostError
 
@@ -26,12 +26,14 @@ class Store:
 
     script: a Lua function, loaded into every primary.
     replicas: how many of each primary must have a write before it counts as durable.
+    files: of TLS, if the URL asks for it; read for each connection.
     """
 
-    def __init__(self, url: Secret, script: str, replicas: int = 0) -> None:
+    def __init__(self, url: Secret, script: str, replicas: int = 0, files: TlsFiles = NO_FILES) -> None:
         self._address = StoreAddress.parse(url.reveal())
         self._script = script
         self._replicas = replicas
+        self._files = files
 
     def ask(self) -> None:
         """Returns if the store answers and is of use. Raises as `connect` does."""
@@ -45,21 +47,25 @@ class Store:
                 case "single":
                     placed = list(address.seeds)
                 case "sentinel":
-                    placed = [servers.primary(address)]
+                    placed = [servers.primary(address, self._files)]
                 case "cluster":
-                    placed = servers.slots(address)
+                    placed = servers.slots(address, self._files)
         except RedisError as error:
             raise StoreLostError(what="the store", address=str(address), detail=str(error)) from error
         opened: dict[servers.Place, Server] = {}
         try:
             for where in placed:
                 if where not in opened:
-                    opened[where] = Server(servers.connection(address, where), self._script, self._replicas)
+                    opened[where] = self._server(where)
         except BaseException:
             for server in opened.values():
                 server.close()
             raise
         return Primaries([opened[where] for where in placed])
+
+    def _server(self, where: servers.Place) -> Server:
+        connection = servers.connection(self._address, where, self._files)
+        return Server(connection, self._script, self._replicas)
 
 
 class Primaries:

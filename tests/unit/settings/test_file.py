@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from skewless.settings import (
+    NO_FILES,
     BrokerSettings,
     Secret,
     SecretsAwaitedError,
     ServiceSettings,
     SettingsError,
+    StoreSettings,
+    TlsFiles,
     at_least,
     describe,
     load,
@@ -185,7 +188,10 @@ class Stored(ServiceSettings):
 @pytest.mark.parametrize(
     "url",
     [
+        "rediss+cluster://u:p@a:1,b",
+        "rediss+sentinel://a/main",
         "redis://h",
+        "rediss://u:p@h:6380",
         "redis://h:6379/0",
         "redis://u:p%23w@h/3",
         "redis://:p@[::1]:6379",
@@ -205,7 +211,7 @@ def test_the_address_of_a_store_is_taken(url: str) -> None:
         ("redis://u:geheim@h:1x", "must be redis://"),
         ("redis://u:geheim@h:0", "must be redis://"),
         ("mysql://u:geheim@h:1", "must be redis://"),
-        ("rediss://u:geheim@h:1", "TLS is not supported yet"),
+        ("https://u:geheim@h:1", "for TLS rediss://"),
         ("redis://u:geheim@h:1/x", "must be redis://"),
         ("redis://u:geheim@h:1,i:2", "must be redis://"),
         ("redis+cluster://u:geheim@h:1/1", "redis+cluster://"),
@@ -219,6 +225,18 @@ def test_another_address_of_a_store_is_refused_and_not_shown(url: str, says: str
     (found,) = faults(Stored, {"SKEWLESS_STORE_URL": url})
     assert says in found
     assert "geheim" not in found
+
+
+def test_certificates_of_the_store_go_with_tls() -> None:
+    tls = {"SKEWLESS_STORE_URL": "rediss://u:geheim@h", "SKEWLESS_STORE_CA_FILE": "ca.pem"}
+    assert load(StoreSettings, tls).store_files == TlsFiles(Path("ca.pem"))
+    assert load(StoreSettings, {"SKEWLESS_STORE_URL": "redis://h"}).store_files == NO_FILES
+    assert faults(StoreSettings, {**tls, "SKEWLESS_STORE_URL": "redis://u:geheim@h"}) == [
+        "SKEWLESS_STORE_URL: must ask for TLS (rediss instead of redis), since certificates are given"
+    ]
+    assert faults(StoreSettings, {**tls, "SKEWLESS_STORE_CERT_FILE": "own.pem"}) == [
+        "SKEWLESS_STORE_KEY_FILE: must be set, since a certificate and its key go together"
+    ]
 
 
 def test_a_secret_has_one_source(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Final, Protocol, Self, final, type_check_only
 
 from typing_extensions import disjoint_base
@@ -540,11 +541,15 @@ class OnlineServer:
         store_timeout_ms: int = 250,
         function_timeout_ms: int = 250,
         function_queue: int = 256,
+        store_ca_file: PathLike[str] | None = None,
+        store_identity: tuple[PathLike[str], PathLike[str]] | None = None,
     ) -> Self:
         """Does nothing yet.
 
         listen: ``host:port``; port 0 takes a free one.
-        store_url: ``redis://[user[:password]@]host[:port][/database]``.
+        store_url: ``redis://[user[:password]@]host[:port][/database]``; ``rediss://`` with TLS.
+        store_ca_file: certificates that the store's is to be signed by, as PEM; None: those of the system.
+        store_identity: files with this side's certificate and key, as PEM, for a store that asks for them.
         max_in_flight: requests worked on at once; further ones are refused (OVERLOADED).
         max_message_bytes: the largest request; larger ones are refused (TOO_LARGE).
         served_queue: served records that may wait to be drained; then requests are refused (OVERLOADED).

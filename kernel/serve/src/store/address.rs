@@ -1,6 +1,8 @@
-//! Where the store is: `redis://[user[:password]@]host[:port][/database]`.
+//! Where the store is: `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS.
 
 use std::fmt;
+
+use crate::tls::ClientFiles;
 
 /// The address of one store, and who reads it.
 #[derive(Clone, PartialEq, Eq)]
@@ -10,29 +12,34 @@ pub(crate) struct Address {
     user: Option<String>,
     password: Option<String>,
     database: u32,
+    /// With TLS: the files that it needs.
+    tls: Option<ClientFiles>,
 }
 
 impl Address {
     /// Reads a URL; the error says what to write instead and never repeats a password.
-    pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        const FORM: &str = "write redis://[user[:password]@]host[:port][/database]";
+    ///
+    /// files: for TLS, if the URL asks for it; without it there must be none.
+    pub(crate) fn parse(url: &str, files: &ClientFiles) -> Result<Self, String> {
+        const FORM: &str = "write redis://[user[:password]@]host[:port][/database], or rediss:// instead of redis:// for TLS";
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(format!("the store URL has no scheme; {FORM}"));
         };
-        match scheme {
-            "redis" | "valkey" => {}
-            "rediss" | "valkeys" => {
+        let tls = match scheme {
+            "redis" | "valkey" if *files != ClientFiles::default() => {
                 return Err(format!(
-                    "the store URL asks for TLS ({scheme}), which is not supported yet; {FORM}"
+                    "the store URL asks for no TLS ({scheme}), and there are certificates for it; {FORM}"
                 ));
             }
+            "redis" | "valkey" => None,
+            "rediss" | "valkeys" => Some(files.clone()),
             _ => {
                 return Err(format!(
                     "the store URL has the scheme {}; {FORM}",
                     crate::refusal::quoted(scheme)
                 ));
             }
-        }
+        };
         let (who, place) = rest
             .rsplit_once('@')
             .map_or((None, rest), |(who, place)| (Some(who), place));
@@ -70,6 +77,7 @@ impl Address {
             user,
             password,
             database,
+            tls,
         })
     }
 
@@ -78,7 +86,12 @@ impl Address {
         (&self.host, self.port)
     }
 
-    /// The commands that a new connection starts with; each is answered by `+OK`.
+    /// The files for TLS, if it is asked for.
+    pub(crate) fn tls(&self) -> Option<&ClientFiles> {
+        self.tls.as_ref()
+    }
+
+    /// The commands that a new connection starts with.
     pub(crate) fn greeting(&self) -> Vec<Vec<&[u8]>> {
         let mut commands: Vec<Vec<&[u8]>> = Vec::new();
         if let Some(password) = &self.password {
@@ -88,6 +101,8 @@ impl Address {
             commands.push(auth);
         }
         commands.push(vec![b"CLIENT", b"SETNAME", b"skewless-online"]);
+        // Whether this user may read at all: that is not to be found out by a caller.
+        commands.push(vec![b"MGET", b"skewless:barrier"]);
         commands
     }
 
@@ -125,15 +140,19 @@ fn decode(part: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    fn parse(url: &str) -> Result<Address, String> {
+        Address::parse(url, &ClientFiles::default())
+    }
+
     #[test]
     fn parts_have_defaults() {
-        let plain = Address::parse("redis://localhost").unwrap();
+        let plain = parse("redis://localhost").unwrap();
         assert_eq!((plain.place(), plain.database()), (("localhost", 6_379), 0));
-        let full = Address::parse("valkey://me:p%40ss@[::1]:7000/3").unwrap();
+        let full = parse("valkey://me:p%40ss@[::1]:7000/3").unwrap();
         assert_eq!((full.place(), full.database()), (("::1", 7_000), 3));
         assert_eq!(full.greeting()[0], [&b"AUTH"[..], b"me", b"p@ss"]);
         assert_eq!(full.to_string(), "[::1]:7000");
-        let secret = Address::parse("redis://secret@h:1/").unwrap();
+        let secret = parse("redis://secret@h:1/").unwrap();
         assert_eq!(secret.greeting()[0], [&b"AUTH"[..], b"secret"]);
         assert_eq!(format!("{secret:?}"), "h:1");
     }
@@ -143,16 +162,32 @@ mod tests {
         for (url, word) in [
             ("localhost:6379", "no scheme"),
             ("http://h", "'http'"),
-            ("rediss://h", "TLS"),
             ("redis://:6379", "no host"),
             ("redis://h:99999", "65535"),
             ("redis://h:1/x", "database"),
         ] {
-            let error = Address::parse(url).unwrap_err();
+            let error = parse(url).unwrap_err();
             assert!(
                 error.contains(word) && error.contains("redis://["),
                 "{url}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn tls_is_what_the_scheme_says() {
+        let files = ClientFiles {
+            ca: Some("ca.pem".into()),
+            identity: None,
+        };
+        assert_eq!(parse("redis://h").unwrap().tls(), None);
+        assert_eq!(parse("rediss://h").unwrap().tls(), Some(&ClientFiles::default()));
+        let with_files = Address::parse("valkeys://u:secret@h:7", &files).unwrap();
+        assert_eq!(with_files.tls(), Some(&files));
+        let error = Address::parse("redis://u:secret@h", &files).unwrap_err();
+        assert!(
+            error.contains("asks for no TLS") && !error.contains("secret"),
+            "{error}"
+        );
     }
 }

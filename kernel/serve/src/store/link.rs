@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::resp::{self, Reply};
+use super::stream::{self, Outgoing, Stream};
 use super::{Address, Cells, Fetch, StoreHealth, Unanswered};
 use crate::counters::Counters;
 
@@ -82,8 +82,12 @@ impl Link {
                 Err(error) => error,
             };
             self.open.store(false, Ordering::Release);
+            let what = match error.kind() {
+                io::ErrorKind::PermissionDenied => "refuses this client",
+                _ => "does not answer",
+            };
             self.health
-                .failed(format!("the store at {} does not answer: {error}", self.address));
+                .failed(format!("the store at {} {what}: {error}", self.address));
             while let Ok(fetch) = self.incoming.try_recv() {
                 self.fail(Some(fetch.answer));
             }
@@ -101,11 +105,29 @@ impl Link {
         }
     }
 
-    /// Opens a connection and greets; the store has answered once when this returns.
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let deadline = Instant::now() + self.timeout;
-        let mut stream = timeout_at(deadline, TcpStream::connect(self.address.place())).await??;
-        stream.set_nodelay(true)?;
+    /// Opens a connection and greets; the store has answered once when this returns, and lets this client read.
+    async fn connect(&self) -> io::Result<Stream> {
+        // Ciphers are agreed on in more round trips, and with some computing.
+        let (timeouts, hint) = match self.address.tls() {
+            Some(_) => (PATIENCE, "; does it take TLS at this port?"),
+            None => (1, ""),
+        };
+        let limit = self.timeout * timeouts;
+        let opened = async {
+            let mut stream = Stream::open(&self.address).await?;
+            match &mut stream {
+                Stream::Plain(stream) => self.greet(stream).await?,
+                Stream::Tls(stream) => self.greet(stream).await?,
+            }
+            Ok(stream)
+        };
+        timeout(limit, opened).await.unwrap_or_else(|_| {
+            let text = format!("timed out after {} ms{hint}", limit.as_millis());
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
+    }
+
+    async fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut S) -> io::Result<()> {
         let mut wire = Vec::new();
         let greeting = self.address.greeting();
         for command in &greeting {
@@ -117,40 +139,54 @@ impl Link {
             resp::command(&mut wire, [&b"SELECT"[..], database.as_bytes()].into_iter());
             names.push(b"SELECT");
         }
-        timeout_at(deadline, stream.write_all(&wire)).await??;
+        stream.write_all(&wire).await?;
+        stream.flush().await?;
         let mut buffer = BytesMut::with_capacity(1 << 10);
         for name in names {
             let reply = loop {
                 if let Some(reply) = resp::take(&mut buffer).map_err(not_resp)? {
                     break reply;
                 }
-                if timeout_at(deadline, stream.read_buf(&mut buffer)).await?? == 0 {
+                if stream.read_buf(&mut buffer).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             };
-            match reply {
-                // A user may be forbidden to name a connection; that costs only the name.
-                Reply::Error(text) if name != b"CLIENT" => return Err(io::Error::other(text)),
-                _ => {}
+            if let Reply::Error(text) = reply {
+                refused(name, text)?;
             }
         }
-        Ok(stream)
+        Ok(())
     }
 
     /// Sends fetches and hands out answers until the connection breaks (an error) or the last handle is gone.
-    async fn serve(&mut self, mut stream: TcpStream) -> io::Result<()> {
+    async fn serve(&mut self, stream: Stream) -> io::Result<()> {
         let mut due: VecDeque<Due> = VecDeque::new();
-        let result = self.exchange(&mut stream, &mut due).await;
+        let result = match stream {
+            Stream::Plain(mut stream) => {
+                let (reader, writer) = stream.split();
+                self.exchange(reader, writer, &mut due).await
+            }
+            Stream::Tls(stream) => {
+                let (reader, writer) = stream::halves(*stream);
+                self.exchange(reader, writer, &mut due).await
+            }
+        };
         for waiting in due {
             self.fail(waiting.answer);
         }
         result
     }
 
-    async fn exchange(&mut self, stream: &mut TcpStream, due: &mut VecDeque<Due>) -> io::Result<()> {
-        let (mut reader, mut writer) = stream.split();
+    async fn exchange<R: AsyncRead + Unpin, W: Outgoing>(
+        &mut self,
+        mut reader: R,
+        mut writer: W,
+        due: &mut VecDeque<Due>,
+    ) -> io::Result<()> {
         let mut unsent = BytesMut::with_capacity(READ_SIZE);
         let mut received = BytesMut::with_capacity(READ_SIZE);
+        // Whether the writer may hold bytes back.
+        let mut held = false;
         // The answers before this place in `due` are late and their callers know.
         let mut told = 0_usize;
         loop {
@@ -191,15 +227,9 @@ impl Link {
                         }
                     }
                     // Mostly the socket takes all of it at once.
-                    if let Ok(size) = writer.try_write(&unsent) {
-                        unsent.advance(size);
-                    }
+                    unsent.advance(writer.write_now(&unsent));
                 }
-                size = writer.write_buf(&mut unsent), if !unsent.is_empty() => {
-                    if size? == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                }
+                sent = send(&mut writer, &mut unsent, &mut held), if held || !unsent.is_empty() => sent?,
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
                     let now = Instant::now();
                     if due.front().is_some_and(|oldest| oldest.deadline + self.timeout * (PATIENCE - 1) <= now) {
@@ -239,6 +269,34 @@ impl Link {
                 self.fail(answer);
             }
         }
+    }
+}
+
+/// Writes some of what is unsent, and what the writer holds back. May be dropped at any await.
+async fn send<W: Outgoing>(writer: &mut W, unsent: &mut BytesMut, held: &mut bool) -> io::Result<()> {
+    if !unsent.is_empty() {
+        if writer.write_buf(unsent).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        *held = true;
+    }
+    writer.flush().await?;
+    *held = false;
+    Ok(())
+}
+
+/// What an error in answer to a command of the greeting means.
+fn refused(command: &[u8], text: String) -> io::Result<()> {
+    let denied = |text| Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    match command {
+        b"AUTH" => denied(text),
+        b"MGET" if text.starts_with("NOPERM") => denied(format!(
+            "{text} It needs +mget, and to read all keys of the store (%R~*)"
+        )),
+        b"MGET" if text.starts_with("NOAUTH") => denied(text),
+        // A user may be forbidden to name a connection; that costs only the name. And a store may be loading its data.
+        b"CLIENT" | b"MGET" => Ok(()),
+        _ => Err(io::Error::other(text)),
     }
 }
 

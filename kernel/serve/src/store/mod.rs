@@ -7,6 +7,7 @@
 mod address;
 mod link;
 mod resp;
+mod stream;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::counters::Counters;
+use crate::tls::ClientFiles;
 
 const TIMEOUT: Duration = Duration::from_millis(80);
 
@@ -22,7 +23,7 @@ fn keys(names: &[&str]) -> MultiGet {
 
 fn start(port: u16) -> (Store, Arc<StoreHealth>) {
     let health = Arc::new(StoreHealth::default());
-    let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let address = Address::parse(&format!("redis://127.0.0.1:{port}"), &ClientFiles::default()).unwrap();
     let store = Store::start(
         address,
         TIMEOUT,
@@ -35,10 +36,8 @@ fn start(port: u16) -> (Store, Arc<StoreHealth>) {
 /// Accepts a connection and answers its greeting.
 async fn accept(listener: &TcpListener) -> TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
-    let mut buffer = BytesMut::new();
-    stream.read_buf(&mut buffer).await.unwrap();
-    assert!(buffer.ends_with(b"skewless-online\r\n"));
-    stream.write_all(b"+OK\r\n").await.unwrap();
+    asked_for(&mut stream, "skewless:barrier").await;
+    stream.write_all(b"+OK\r\n*1\r\n$-1\r\n").await.unwrap();
     stream
 }
 
@@ -148,5 +147,32 @@ fn an_error_of_the_store_is_told() {
                 .unwrap()
                 .ends_with("refuses to read: LOADING it is")
         );
+    });
+}
+
+#[test]
+fn a_store_that_lets_nobody_read_is_told_before_anybody_asks() {
+    runtime().block_on(async {
+        for (answers, says) in [
+            (
+                "+OK\r\n-NOPERM no permissions to run 'mget'.\r\n",
+                "refuses this client: NOPERM",
+            ),
+            (
+                "-NOAUTH Authentication required.\r\n-NOAUTH Authentication required.\r\n",
+                "refuses this client: NOAUTH",
+            ),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (store, health) = start(listener.local_addr().unwrap().port());
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answers.as_bytes()).await.unwrap();
+            while health.error().is_none() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let error = health.error().unwrap();
+            assert!(error.contains(says), "{error}");
+            assert_eq!(store.fetch(keys(&["a"])).await, Err(Unanswered));
+        }
     });
 }
