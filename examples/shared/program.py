@@ -79,8 +79,16 @@ def progress_bars() -> Progress:
 
 def open_store(mesh: LocalMesh, project: str) -> Store:
     """The client of a mesh that runs all services."""
-    names = ("registry", "online", "offline", "stream_agg", "validator")
-    return Store(project, **{name: mesh.addresses[name] for name in names}, timeout_s=30)
+    at = mesh.addresses
+    return Store(
+        project,
+        registry=at["registry"],
+        online=at["online"],
+        offline=at["offline"],
+        stream_agg=at["stream_agg"],
+        validator=at["validator"],
+        timeout_s=30,
+    )
 
 
 def figures(published: int, streamed_s: float, asked: Asked, learned: Learned, replayed: Replay) -> dict[str, Any]:

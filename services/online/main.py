@@ -28,6 +28,9 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     try:
         server = OnlineServer(
             listen=settings.listen,
+            tls_identity=settings.tls_identity,
+            tls_client_ca_file=settings.tls_client_ca_file,
+            health_listen=settings.health_listen or None,
             store_url=settings.store_url.reveal(),
             store_ca_file=settings.store_ca_file,
             store_identity=settings.store_identity,

@@ -61,3 +61,7 @@ class ReadPath(Protocol):
     @property
     def store_error(self) -> str | None:
         """What is wrong with the store, naming its address; None while it answers."""
+
+    @property
+    def tls_error(self) -> str | None:
+        """Why renewed certificates are not taken; None if they are, or there are none."""

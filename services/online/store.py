@@ -24,9 +24,14 @@ def ask_store(read_path: ReadPath) -> None:
 
 
 def watch_store(read_path: ReadPath, stop: threading.Event) -> None:
-    """Logs when the store stops answering, and when it answers again; until ``stop``."""
+    """Logs when the store stops answering, and when it answers again; until ``stop``. The same of certificates."""
     told: str | None = None
+    told_of_tls: str | None = None
     while not stop.wait(_LOOK_S):
+        tls = read_path.tls_error
+        if tls is not None and tls != told_of_tls:
+            log.error("renewed certificates are not taken, those before stay: %s", tls)
+        told_of_tls = tls
         error = read_path.store_error
         if error is not None and error != told:
             log.warning("%s; values are UNAVAILABLE meanwhile", error)

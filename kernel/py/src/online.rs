@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use skewless_serve::{ClientFiles, FunctionEnvironment, IdentityFiles, ServeError, Server, Settings};
+use skewless_serve::{
+    ClientFiles, FunctionEnvironment, IdentityFiles, ServeError, Server, ServerFiles, Settings,
+};
 
 /// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
 type SpanTuple<'py> = (
@@ -62,6 +64,9 @@ impl OnlineServer {
         function_queue = 256,
         store_ca_file = None,
         store_identity = None,
+        tls_identity = None,
+        tls_client_ca_file = None,
+        health_listen = None,
     ))]
     #[allow(clippy::too_many_arguments)] // one per setting, by keyword
     fn new(
@@ -78,13 +83,22 @@ impl OnlineServer {
         function_queue: usize,
         store_ca_file: Option<PathBuf>,
         store_identity: Option<(PathBuf, PathBuf)>,
+        tls_identity: Option<(PathBuf, PathBuf)>,
+        tls_client_ca_file: Option<PathBuf>,
+        health_listen: Option<String>,
     ) -> PyResult<Self> {
+        let pair = |(certificate, key)| IdentityFiles { certificate, key };
         let settings = Settings {
             listen,
+            tls: tls_identity.map(|files| ServerFiles {
+                identity: pair(files),
+                client_ca: tls_client_ca_file,
+            }),
+            health_listen,
             store_url,
             store_tls: ClientFiles {
                 ca: store_ca_file,
-                identity: store_identity.map(|(certificate, key)| IdentityFiles { certificate, key }),
+                identity: store_identity.map(pair),
             },
             store_timeout: Duration::from_millis(store_timeout_ms),
             max_in_flight,
@@ -204,6 +218,11 @@ impl OnlineServer {
     #[getter]
     fn store_error(&self) -> Option<String> {
         self.server.store_error()
+    }
+
+    #[getter]
+    fn tls_error(&self) -> Option<String> {
+        self.server.tls_error()
     }
 
     #[getter]

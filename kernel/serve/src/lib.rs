@@ -33,5 +33,5 @@ pub use functions::{FunctionCall, FunctionEnvironment};
 pub use served::Served;
 pub use server::{ServeError, Server};
 pub use settings::Settings;
-pub use tls::{ClientFiles, IdentityFiles};
+pub use tls::{ClientFiles, IdentityFiles, ServerFiles};
 pub use traces::{Context, Span};

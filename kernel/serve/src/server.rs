@@ -11,13 +11,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::catalogue::Catalogue;
-use crate::connection::{Connection, Load};
+use crate::connection::{Load, adopt_all};
 use crate::counters::Counters;
 use crate::door::{Door, LIVE, SERVICE};
 use crate::functions::{FunctionCall, FunctionEnvironment, FunctionQueue};
@@ -25,6 +25,7 @@ use crate::read::ReadPath;
 use crate::served::{Served, ServedQueue};
 use crate::settings::Settings;
 use crate::store::{Address, Store, StoreHealth};
+use crate::tls::ServerTls;
 use crate::traces::{Context, Span, Traces};
 use crate::wire;
 
@@ -82,7 +83,10 @@ pub struct Server {
     shared: Arc<Shared>,
     address: Address,
     health: HealthReporter,
+    /// Health without anything else.
+    health_only: Routes,
     rest: Routes,
+    tls: Option<Arc<ServerTls>>,
     /// Runs what the host asks of health.
     control: Runtime,
     life: Mutex<Life>,
@@ -130,6 +134,14 @@ impl Server {
             settings.store_timeout.is_zero(),
             "store_timeout must be more than 0",
         )?;
+        let tls = match settings.tls.clone() {
+            Some(files) => {
+                Some(Arc::new(ServerTls::new(files).map_err(|error| {
+                    ServeError::Setting(format!("TLS of this server: {error}"))
+                })?))
+            }
+            None => None,
+        };
         let address =
             Address::parse(&settings.store_url, &settings.store_tls).map_err(ServeError::Setting)?;
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -141,6 +153,7 @@ impl Server {
                 .with_service_name("grpc.health.v1.Health")
         };
         let broken = |error| ServeError::System(format!("the contracts cannot be reflected: {error}"));
+        let health_only = Routes::new(health_service.clone()).prepare();
         let rest = Routes::new(health_service)
             .add_service(builder().build_v1().map_err(broken)?)
             .add_service(builder().build_v1alpha().map_err(broken)?)
@@ -162,7 +175,9 @@ impl Server {
             }),
             address,
             health,
+            health_only,
             rest,
+            tls,
             control,
             life: Mutex::default(),
         };
@@ -179,6 +194,8 @@ impl Server {
             return Err(ServeError::Started);
         }
         let listener = listen(&self.shared.settings.listen)?;
+        let health_listen = self.shared.settings.health_listen.as_deref();
+        let mut health = health_listen.map(listen).transpose()?;
         let port = listener.local_addr().map_err(system)?.port();
         life.started = true;
         let (stop, stopped) = watch::channel(None);
@@ -200,6 +217,8 @@ impl Server {
                 shared: Arc::clone(&self.shared),
                 address: self.address.clone(),
                 rest: self.rest.clone(),
+                health: health.take().map(|listener| (listener, self.health_only.clone())),
+                tls: self.tls.clone(),
                 acceptor: acceptor.take(),
                 connections,
                 load,
@@ -295,6 +314,11 @@ impl Server {
         self.shared.store_health.error()
     }
 
+    /// Why renewed certificates are not taken; absent if they are, or there are none.
+    pub fn tls_error(&self) -> Option<String> {
+        self.tls.as_ref().and_then(|tls| tls.error())
+    }
+
     /// The revision of the plan; absent before the first.
     pub fn revision(&self) -> Option<i64> {
         self.shared
@@ -376,6 +400,9 @@ struct Worker {
     shared: Arc<Shared>,
     address: Address,
     rest: Routes,
+    /// The first thread also says how it is, at a port of its own.
+    health: Option<(TcpListener, Routes)>,
+    tls: Option<Arc<ServerTls>>,
     /// The first thread also accepts.
     acceptor: Option<(TcpListener, Vec<Room>)>,
     connections: mpsc::UnboundedReceiver<std::net::TcpStream>,
@@ -393,11 +420,16 @@ impl Worker {
             shared,
             address,
             rest,
+            health,
+            tls,
             acceptor,
             connections,
             load,
             stopped,
         } = self;
+        if let Some((listener, routes)) = health {
+            tokio::spawn(say_health(listener, routes, stopped.clone()));
+        }
         if let Some((listener, rooms)) = acceptor {
             tokio::spawn(accept(listener, rooms, stopped.clone()));
         }
@@ -408,8 +440,9 @@ impl Worker {
             Arc::clone(&shared.counters),
         );
         let door = Door::new(Arc::new(ReadPath::new(shared, store)), rest);
-        let incoming = UnboundedReceiverStream::new(connections)
-            .map(move |stream| Connection::adopt(stream, Arc::clone(&load)));
+        let (adopted, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(adopt_all(connections, load, tls, adopted));
+        let incoming = UnboundedReceiverStream::new(incoming).map(Ok::<_, std::io::Error>);
         let serving = tonic::transport::Server::builder().serve_with_incoming_shutdown(
             door,
             incoming,
@@ -420,6 +453,25 @@ impl Worker {
             _ = serving => {}
             () = stop_time(stopped, true) => {}
         }
+    }
+}
+
+/// Answers health alone, without TLS.
+async fn say_health(listener: TcpListener, routes: Routes, stopped: watch::Receiver<Option<Duration>>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    let incoming = TcpListenerStream::new(listener);
+    let stop = stop_time(stopped, true);
+    let serving = tonic::transport::Server::builder().serve_with_incoming_shutdown(
+        routes,
+        incoming,
+        std::future::pending(),
+    );
+    tokio::select! {
+        // What breaks it off breaks the server off, too.
+        _ = serving => {}
+        () = stop => {}
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use crate::tls::ClientFiles;
+use crate::tls::{ClientFiles, ServerFiles};
 
 /// Settings of a server; fixed once it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to listen: `host:port`; port 0 takes a free one.
     pub listen: String,
+    /// Files for TLS towards callers, read again when they change; absent: without TLS.
+    pub tls: Option<ServerFiles>,
+    /// Where health alone listens, without TLS: `host:port`; absent: nowhere. Kubelets speak no TLS.
+    pub health_listen: Option<String>,
     /// The store: `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS.
     pub store_url: String,
     /// Files for TLS towards the store; read anew for each connection.

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from skewless.cli.answer import CliError, Exit
 from skewless.cli.repository import Repository
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skewless.client import Store
 
 ADDRESS: Final = "SKEWLESS_ADDRESS"
+_FILES: Final = ("ca_file", "cert_file", "key_file")
 _FORM: Final = "registry=HOST:PORT,online=HOST:PORT,..."
 
 
@@ -81,7 +82,24 @@ def open_store(data: Path, project: str, *needs: str) -> Store:
         offline=found.get("offline"),
         stream_agg=found.get("stream_agg"),
         validator=found.get("validator"),
+        **_access(),
     )
+
+
+def _access() -> dict[str, Any]:
+    """TLS and key towards the online service, as the environment says. Raises CliError."""
+    given = {name: os.environ.get(f"SKEWLESS_{name.upper()}") for name in (*_FILES, "api_key", "api_key_file")}
+    if given["api_key"] and given["api_key_file"]:
+        raise CliError("SKEWLESS_API_KEY and SKEWLESS_API_KEY_FILE: give one of them")
+    if path := given.pop("api_key_file"):
+        try:
+            given["api_key"] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise CliError(f"SKEWLESS_API_KEY_FILE: {path}: {error.strerror}") from error
+    asked = os.environ.get("SKEWLESS_TLS", "").lower()
+    if asked not in ("", "true", "false"):
+        raise CliError("SKEWLESS_TLS: must be true or false")
+    return {name: value or None for name, value in given.items()} | {"tls": asked == "true"}
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from skewless.api.definitions.v1 import definition_pb2
@@ -71,6 +73,15 @@ def seconds(argument: object, field: str = "timeout_s") -> float:
 def flag(argument: object, field: str) -> bool:
     """True or False."""
     return a(bool, argument, field, "True or False")
+
+
+def path(argument: object, field: str) -> Path | None:
+    """The path of a file; None stays None."""
+    if argument is None:
+        return None
+    if not isinstance(argument, str | PathLike):
+        raise wrong(argument, field, "the path of a file")
+    return Path(argument)
 
 
 def a(kind: type[T], argument: object, field: str, expected: str) -> T:

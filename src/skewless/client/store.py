@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
@@ -21,6 +22,7 @@ from skewless.client._peer import Peer
 from skewless.codec.definitions import definition_from_proto, kind_to_proto
 from skewless.definitions.project import Project
 from skewless.definitions.resource import Definition, Kind
+from skewless.rpc.access import Access
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +41,10 @@ class Store:
     project: its name.
     registry, online, offline, stream_agg, validator: addresses, ``host:port``; only those that are used.
     timeout_s: the deadline of calls that answer at once.
+    api_key: of the online service, where it asks for one; see `create_api_key`.
+    tls, ca_file, cert_file, key_file: towards the online service. With ``tls`` or any of the files TLS is spoken; its
+        certificate is to be signed by one of ``ca_file`` (without: those that gRPC brings); ``cert_file`` and
+        ``key_file`` are this client's, for a service that asks for them. Files are PEM.
 
     Every method raises SkewlessError: by its class, `fault` and `retry` a caller tells what to do.
     Safe to use from several threads. Close it, or use it in a ``with``.
@@ -54,12 +60,24 @@ class Store:
         stream_agg: str | None = None,
         validator: str | None = None,
         timeout_s: float = 10.0,
+        api_key: str | None = None,
+        tls: bool = False,
+        ca_file: str | PathLike[str] | None = None,
+        cert_file: str | PathLike[str] | None = None,
+        key_file: str | PathLike[str] | None = None,
     ) -> None:
         self.project = _asking.text(project, "project")
         self.timeout_s = _asking.seconds(timeout_s)
         self._revision = 0
         self._registry = Peer("registry", registry, registry_pb, "RegistryService", registry_stubs)
-        self._online = Peer("online", online, online_pb, "OnlineService", online_stubs)
+        access = Access(
+            _asking.flag(tls, "tls"),
+            _asking.path(ca_file, "ca_file"),
+            _asking.path(cert_file, "cert_file"),
+            _asking.path(key_file, "key_file"),
+            None if api_key is None else _asking.text(api_key, "api_key"),
+        )
+        self._online = Peer("online", online, online_pb, "OnlineService", online_stubs, access=access)
         self._offline = Peer("offline", offline, offline_pb, "OfflineService", offline_stubs)
         self._stream_agg = Peer("stream_agg", stream_agg, stream_pb, "StreamAggService", stream_stubs)
         self._validator = Peer("validator", validator, validator_pb, "ValidatorService", validator_stubs)

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 
 from skewless.codec.errors import error_from_code, error_from_status
 from skewless.errors import SkewlessError
+from skewless.rpc.access import ANYBODY, Access
 from skewless.rpc.calling import calling
 from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
 
@@ -24,7 +25,7 @@ METADATA: Final = ((STATUS_BYTES_HEADER, str(MAX_STATUS_BYTES)),)
 """Metadata of every call: this side takes long statuses."""
 
 
-def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
+def connect(address: str, *services: ServiceDescriptor, access: Access = ANYBODY) -> grpc.Channel:
     """A channel; it connects when it is first used, and again whenever the peer is back.
 
     Calls to an address that stands for several servers (a headless Service of Kubernetes, say, or
@@ -33,24 +34,25 @@ def connect(address: str, *services: ServiceDescriptor) -> grpc.Channel:
     Methods of ``services`` that are declared free of side effects are tried again, at most 3 times in all,
     when the peer is UNAVAILABLE.
     """
-    return grpc.insecure_channel(
-        address,
-        options=[
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_metadata_size", MAX_STATUS_BYTES),
-            ("grpc.absolute_max_metadata_size", 2 * MAX_STATUS_BYTES),
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-            ("grpc.dns_min_time_between_resolutions_ms", 1_000),
-            ("grpc.enable_retries", 1),
-            ("grpc.service_config", json.dumps(_service_config(address, services))),
-            # A list is no name that a server could take for its own.
-            *((("grpc.default_authority", "localhost"),) if "," in address else ()),
-        ],
-    )
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_metadata_size", MAX_STATUS_BYTES),
+        ("grpc.absolute_max_metadata_size", 2 * MAX_STATUS_BYTES),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+        ("grpc.enable_retries", 1),
+        ("grpc.service_config", json.dumps(_service_config(address, services))),
+        # A list is no name that a server could take for its own.
+        *((("grpc.default_authority", "localhost"),) if "," in address else ()),
+    ]
+    credentials = access.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials, options=options)
 
 
 def _service_config(address: str, services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
@@ -105,10 +107,18 @@ def rich_errors(address: str, service: str = _PEER) -> Iterator[None]:
         raise to_error(error, address, service) from error
 
 
-def call(method: Callable[..., Any], request: Any, *, address: str, timeout_s: float, service: str = _PEER) -> Any:
+def call(
+    method: Callable[..., Any],
+    request: Any,
+    *,
+    address: str,
+    timeout_s: float,
+    service: str = _PEER,
+    access: Access = ANYBODY,
+) -> Any:
     """One unary call with a deadline. Raises SkewlessError."""
     with rich_errors(address, service), calling(method) as span:
-        return method(request, timeout=timeout_s, metadata=(*METADATA, *span.headers().items()))
+        return method(request, timeout=timeout_s, metadata=(*METADATA, *access.headers, *span.headers().items()))
 
 
 def stream(

@@ -543,12 +543,18 @@ class OnlineServer:
         function_queue: int = 256,
         store_ca_file: PathLike[str] | None = None,
         store_identity: tuple[PathLike[str], PathLike[str]] | None = None,
+        tls_identity: tuple[PathLike[str], PathLike[str]] | None = None,
+        tls_client_ca_file: PathLike[str] | None = None,
+        health_listen: str | None = None,
     ) -> Self:
         """Does nothing yet.
 
         listen: ``host:port``; port 0 takes a free one.
         store_url: ``redis://[user[:password]@]host[:port][/database]``; ``rediss://`` with TLS.
         store_ca_file: certificates that the store's is to be signed by, as PEM; None: those of the system.
+        tls_identity: files with the server's certificate and key, as PEM; read again when they change. None: no TLS.
+        tls_client_ca_file: callers must show a certificate that one of these signed; None: none is asked for.
+        health_listen: where health alone is answered, without TLS: ``host:port``; None: nowhere.
         store_identity: files with this side's certificate and key, as PEM, for a store that asks for them.
         max_in_flight: requests worked on at once; further ones are refused (OVERLOADED).
         max_message_bytes: the largest request; larger ones are refused (TOO_LARGE).
@@ -622,6 +628,10 @@ class OnlineServer:
     @property
     def store_error(self) -> str | None:
         """What is wrong with the store, naming its address; None while it answers."""
+
+    @property
+    def tls_error(self) -> str | None:
+        """Why renewed certificates are not taken; None if they are, or there are none."""
 
     @property
     def revision(self) -> int | None:
