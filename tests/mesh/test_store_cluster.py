@@ -11,7 +11,7 @@ from skewless.kernel import slot_tags
 from skewless.settings import Secret
 from skewless.store import StoreLostError
 from tests.mesh.test_states import head
-from tests.store_cluster import StoreCluster, store_cluster, until
+from tests.store_servers import StoreCluster, store_cluster, until
 
 MARK = "skewless:sentinel:p:v:v1.0"
 KEYS = [f"{{p:user:s.{number}}}:v:v1.0" for number in range(200)]

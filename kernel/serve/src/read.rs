@@ -22,7 +22,7 @@ use crate::rows::Rows;
 use crate::served::Served;
 use crate::server::Shared;
 use crate::states::States;
-use crate::store::{Cells, MultiGet, Store};
+use crate::store::{Fetched, MultiGet, Store};
 use crate::traces::{self, Traced};
 use crate::ulid::{self, Ulids};
 use crate::vector::Vector;
@@ -74,11 +74,11 @@ impl ReadPath {
         if self.shared.settings.served_log && self.shared.served.is_full() {
             return Err(self.served_log_is_full());
         }
-        let fetched = match States::keys(&vector, &rows) {
+        let fetched = match States::keys(&vector, &rows, self.store.has_slots()) {
             Some(keys) => self.fetch(keys, traced).await,
             None => None,
         };
-        let states = States::new(&vector, rows.count, fetched);
+        let states = States::new(&vector, rows.count, self.store.has_slots(), fetched);
         let asked = Asked {
             raw: &raw,
             request: &request,
@@ -88,9 +88,9 @@ impl ReadPath {
     }
 
     /// The cells of these keys; absent if the store does not answer.
-    async fn fetch(&self, keys: MultiGet, traced: Option<&Traced<'_>>) -> Option<Cells> {
+    async fn fetch(&self, keys: MultiGet, traced: Option<&Traced<'_>>) -> Option<Fetched> {
         let began = traced.map(|_| traces::now_ns());
-        let fetched = self.store.fetch(keys).await.ok();
+        let fetched = self.store.fetch(keys).await;
         if let (Some(traced), Some(began)) = (traced, began) {
             traced.step(traces::STORE_READ, began, fetched.is_some());
         }

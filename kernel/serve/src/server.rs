@@ -24,7 +24,7 @@ use crate::functions::{FunctionCall, FunctionEnvironment, FunctionQueue};
 use crate::read::ReadPath;
 use crate::served::{Served, ServedQueue};
 use crate::settings::Settings;
-use crate::store::{Address, Store, StoreHealth};
+use crate::store::{self, Address, Store, StoreHealth};
 use crate::tls::ServerTls;
 use crate::traces::{Context, Span, Traces};
 use crate::wire;
@@ -433,12 +433,12 @@ impl Worker {
         if let Some((listener, rooms)) = acceptor {
             tokio::spawn(accept(listener, rooms, stopped.clone()));
         }
-        let store = Store::start(
-            address,
-            shared.settings.store_timeout,
-            Arc::clone(&shared.store_health),
-            Arc::clone(&shared.counters),
-        );
+        let context = store::Shared {
+            timeout: shared.settings.store_timeout,
+            health: Arc::clone(&shared.store_health),
+            counters: Arc::clone(&shared.counters),
+        };
+        let store = Store::start(address, context);
         let door = Door::new(Arc::new(ReadPath::new(shared, store)), rest);
         let (adopted, incoming) = mpsc::unbounded_channel();
         tokio::spawn(adopt_all(connections, load, tls, adopted));

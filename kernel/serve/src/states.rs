@@ -9,7 +9,7 @@ use skewless_core::window;
 
 use crate::answer::{Cell, Content};
 use crate::rows::Rows;
-use crate::store::{Cells, MultiGet};
+use crate::store::{Fetched, MultiGet};
 use crate::vector::{Stored, Vector, View};
 
 /// What the states of a request know.
@@ -28,23 +28,41 @@ pub(crate) struct Known {
 pub(crate) struct States<'v> {
     vector: &'v Vector,
     rows: usize,
+    in_slots: bool,
     /// Absent when the store did not answer.
-    cells: Option<Cells>,
+    fetched: Option<Fetched>,
+}
+
+/// What is known of one row's state.
+enum State<'a> {
+    /// Its cells: the state or its head and body.
+    Read(&'a [Option<bytes::Bytes>]),
+    /// The view's sentinel is missing where it lies.
+    Rebuilding,
+    /// The store did not answer.
+    Unanswered,
 }
 
 impl<'v> States<'v> {
-    /// One fetch of everything: per stored view its sentinel, then per row its keys. Absent if nothing is stored.
-    pub(crate) fn keys(vector: &Vector, rows: &Rows) -> Option<MultiGet> {
+    /// One fetch of everything: per stored view its sentinel, then per row its keys. Where keys lie in slots each row
+    /// is followed by the sentinel of its slot instead. Absent if nothing is stored.
+    pub(crate) fn keys(vector: &Vector, rows: &Rows, in_slots: bool) -> Option<MultiGet> {
         if vector.stored.is_empty() {
             return None;
         }
-        let mut keys = MultiGet::with_capacity(vector.stored.len() * (64 + rows.count * 128));
+        let bytes = vector.stored.len() * (64 + rows.count * if in_slots { 192 } else { 128 });
+        let mut keys = MultiGet::with_capacity(bytes, in_slots);
         for stored in &vector.stored {
-            keys.key(&[&stored.sentinel_key]);
+            if !in_slots {
+                keys.sentinel(&stored.sentinel_key);
+            }
             for id in rows.ids(stored.entity) {
                 keys.key(&[&stored.key_front, id.as_bytes(), &stored.key_back]);
                 if stored.has_body {
                     keys.key(&[&stored.key_front, id.as_bytes(), &stored.key_back, b":b"]);
+                }
+                if in_slots {
+                    keys.sentinel(&stored.sentinel_key);
                 }
             }
         }
@@ -52,21 +70,36 @@ impl<'v> States<'v> {
     }
 
     /// What was fetched by [`keys`](Self::keys).
-    pub(crate) fn new(vector: &'v Vector, rows: usize, cells: Option<Cells>) -> Self {
-        Self { vector, rows, cells }
+    pub(crate) fn new(vector: &'v Vector, rows: usize, in_slots: bool, fetched: Option<Fetched>) -> Self {
+        Self {
+            vector,
+            rows,
+            in_slots,
+            fetched,
+        }
     }
 
-    /// Each stored view with its cells: the sentinel first. No cells if the store did not answer.
-    fn views(&self) -> impl Iterator<Item = (&'v Stored, Option<&[Option<bytes::Bytes>]>)> {
-        let mut start = 0;
+    /// Each stored view with the states of its rows, in order.
+    fn views(&self) -> impl Iterator<Item = (&'v Stored, impl Iterator<Item = State<'_>>)> {
+        let mut next = 0;
         self.vector.stored.iter().map(move |stored| {
-            let count = 1 + self.rows * stored.keys_per_row();
-            let cells = self
-                .cells
-                .as_ref()
-                .and_then(|cells| cells.get(start..start + count));
-            start += count;
-            (stored, cells)
+            let start = next;
+            let keys = stored.keys_per_row();
+            let (ahead, per_row) = if self.in_slots { (0, keys + 1) } else { (1, keys) };
+            next += ahead + self.rows * per_row;
+            let states = (0..self.rows).map(move |row| {
+                let first = start + ahead + row * per_row;
+                let sentinel = if self.in_slots { first + keys } else { start };
+                let Some(fetched) = self.fetched.as_ref().filter(|fetched| fetched.has(sentinel)) else {
+                    return State::Unanswered;
+                };
+                let says = fetched.cells.get(sentinel).and_then(Option::as_deref);
+                match fetched.cells.get(first..first + keys) {
+                    Some(cells) if says == Some(stored.sentinel.as_bytes()) => State::Read(cells),
+                    _ => State::Rebuilding,
+                }
+            });
+            (stored, states)
         })
     }
 
@@ -83,13 +116,12 @@ impl<'v> States<'v> {
             per_row: vec![None; self.rows * views],
             earliest: None,
         };
-        for (place, (stored, cells)) in self.views().enumerate() {
-            let Some(cells) = cells.filter(|cells| is_complete(stored, cells)) else {
-                continue;
-            };
-            for (row, keys) in cells[1..].chunks_exact(stored.keys_per_row()).enumerate() {
-                let Some(state) = &keys[0] else { continue };
-                if let Ok((known, earliest)) = peek(&stored.view, state) {
+        for (place, (stored, states)) in self.views().enumerate() {
+            for (row, state) in states.enumerate() {
+                let State::Read([Some(head), ..]) = state else {
+                    continue;
+                };
+                if let Ok((known, earliest)) = peek(&stored.view, head) {
                     result.per_row[row * views + place] = Some(known);
                     result.earliest = result.earliest.max(earliest);
                 }
@@ -102,33 +134,28 @@ impl<'v> States<'v> {
     /// one; its values stay unavailable.
     pub(crate) fn read<'a>(&'a self, request_time: i64, out: &mut [Cell<'a>]) -> Option<String> {
         let mut unreadable = None;
-        for (stored, cells) in self.views() {
-            let Some(cells) = cells else { continue };
-            let complete = is_complete(stored, cells);
-            for (row, keys) in cells[1..].chunks_exact(stored.keys_per_row()).enumerate() {
+        for (stored, states) in self.views() {
+            for (row, state) in states.enumerate() {
                 let mut put = |slot: usize, cell| out[slot * self.rows + row] = cell;
-                if !complete {
-                    for &(_, slot) in &stored.features {
-                        put(slot, Cell::without(Status::Rebuilding));
-                    }
-                } else if let Err(error) = read_state(stored, keys, request_time, put) {
-                    for &(_, slot) in &stored.features {
-                        out[slot * self.rows + row] = Cell::without(Status::Unavailable);
-                    }
-                    unreadable = Some(format!(
-                        "a state of the view {} cannot be read: {error}",
-                        stored.name()
-                    ));
+                let without = match state {
+                    State::Unanswered => continue,
+                    State::Rebuilding => Status::Rebuilding,
+                    State::Read(keys) => match read_state(stored, keys, request_time, &mut put) {
+                        Ok(()) => continue,
+                        Err(error) => {
+                            let name = stored.name();
+                            unreadable = Some(format!("a state of the view {name} cannot be read: {error}"));
+                            Status::Unavailable
+                        }
+                    },
+                };
+                for &(_, slot) in &stored.features {
+                    put(slot, Cell::without(without));
                 }
             }
         }
         unreadable
     }
-}
-
-/// Whether the view's sentinel says that its states are complete, and of this meaning.
-fn is_complete(stored: &Stored, cells: &[Option<bytes::Bytes>]) -> bool {
-    cells[0].as_deref() == Some(stored.sentinel.as_bytes())
 }
 
 fn token_view(view: &View) -> TokenView {

@@ -5,143 +5,164 @@
 //! there is none, fetches fail at once: values are then `UNAVAILABLE`, never taken for absent.
 
 mod address;
+mod cluster;
+mod keys;
 mod link;
+mod nodes;
 mod resp;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::counters::Counters;
 
 pub(crate) use address::Address;
+use cluster::Cluster;
+pub(crate) use keys::MultiGet;
+use link::Connection;
 
-/// The store did not answer; [`StoreHealth`] says why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unanswered;
+/// A read has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unanswered {
+    /// The store did not answer, or not with what it was asked for; [`StoreHealth`] says why.
+    Silent,
+    /// A member of a cluster answered with this error, which says where or when the keys are to be had.
+    Refused(String),
+}
 
-/// What the store answered: a cell per key, in order, absent where there is no such key.
-pub(crate) type Cells = Vec<Option<Bytes>>;
+/// A cell per key, in order, absent where there is no such key.
+type Cells = Vec<Option<Bytes>>;
+
+type Answer = Result<Cells, Unanswered>;
+
+/// What the store answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// A cell per key, in order, absent where there is no such key.
+    pub(crate) cells: Cells,
+    /// Per key whether it is unanswered; empty if none is.
+    unanswered: Vec<bool>,
+}
+
+impl Fetched {
+    fn with_places(count: usize) -> Self {
+        Self {
+            cells: vec![None; count],
+            unanswered: Vec::new(),
+        }
+    }
+
+    fn lose(&mut self, places: &[usize]) {
+        self.unanswered.resize(self.cells.len(), false);
+        for &place in places {
+            self.unanswered[place] = true;
+        }
+    }
+
+    /// Whether the store answered for the key in this place.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        !self.unanswered.get(place).copied().unwrap_or(false)
+    }
+
+    /// Whether the store answered for any key.
+    pub(crate) fn has_any(&self) -> bool {
+        self.unanswered.is_empty() || self.unanswered.contains(&false)
+    }
+}
+
+/// What all connections of a runtime share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    /// How long an answer may take.
+    pub(crate) timeout: Duration,
+    pub(crate) health: Arc<StoreHealth>,
+    pub(crate) counters: Arc<Counters>,
+}
 
 /// What is wrong with the store, if anything: for logs, shared by all connections.
 #[derive(Debug, Default)]
 pub(crate) struct StoreHealth {
     ill: AtomicBool,
-    error: Mutex<Option<String>>,
+    /// By server.
+    errors: Mutex<BTreeMap<String, String>>,
 }
 
 impl StoreHealth {
-    /// The last error, naming the address; absent while the store answers.
+    /// The last error of a server, naming its address; absent while all answer.
     pub(crate) fn error(&self) -> Option<String> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.errors().values().next().cloned()
     }
 
     /// Takes note of a state that the store gave and the kernel cannot read.
     pub(crate) fn unreadable(&self, fault: String) {
-        self.failed(fault);
+        self.note(String::new(), fault);
     }
 
-    fn failed(&self, error: String) {
-        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    fn failed(&self, server: &Address, error: String) {
+        self.note(server.to_string(), error);
+    }
+
+    fn note(&self, server: String, error: String) {
+        self.errors().insert(server, error);
         self.ill.store(true, Ordering::Release);
     }
 
-    fn well(&self) {
+    fn well(&self, server: &Address) {
         if self.ill.load(Ordering::Acquire) {
-            self.ill.store(false, Ordering::Release);
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let mut errors = self.errors();
+            errors.remove(&server.to_string());
+            errors.remove("");
+            self.ill.store(!errors.is_empty(), Ordering::Release);
         }
+    }
+
+    fn errors(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A fetch on its way to the connection.
+/// The store, for one runtime.
 #[derive(Debug)]
-struct Fetch {
-    wire: Vec<u8>,
-    answer: oneshot::Sender<Result<Cells, Unanswered>>,
-}
-
-/// A handle of one connection; cheap to share within its runtime.
-#[derive(Debug)]
-pub(crate) struct Store {
-    fetches: mpsc::UnboundedSender<Fetch>,
-    open: Arc<AtomicBool>,
+pub(crate) enum Store {
+    /// All keys are on one server.
+    Single(Connection),
+    /// Keys lie in the slots of a cluster.
+    Cluster(Arc<Cluster>),
 }
 
 impl Store {
-    /// Starts a connection to the store on the current runtime. It lives as long as the handle.
-    pub(crate) fn start(
-        address: Address,
-        timeout: Duration,
-        health: Arc<StoreHealth>,
-        counters: Arc<Counters>,
-    ) -> Self {
-        let (fetches, incoming) = mpsc::unbounded_channel();
-        // Fetches wait for the first attempt to connect, and for no other.
-        let open = Arc::new(AtomicBool::new(true));
-        let link = link::Link::new(address, timeout, health, counters, Arc::clone(&open), incoming);
-        tokio::spawn(link.run());
-        Self { fetches, open }
-    }
-
-    /// Reads all keys of a request in one round trip. Bounded by the store's timeout.
-    pub(crate) async fn fetch(&self, keys: MultiGet) -> Result<Cells, Unanswered> {
-        let count = keys.count;
-        if !self.open.load(Ordering::Acquire) {
-            return Err(Unanswered);
-        }
-        let (answer, answered) = oneshot::channel();
-        self.fetches
-            .send(Fetch {
-                wire: keys.finish(),
-                answer,
-            })
-            .map_err(|_| Unanswered)?;
-        let cells = answered.await.map_err(|_| Unanswered)??;
-        if cells.len() == count {
-            Ok(cells)
+    /// Starts to connect to the store on the current runtime, for as long as the handle lives.
+    pub(crate) fn start(address: Address, shared: Shared) -> Self {
+        if address.is_cluster() {
+            Self::Cluster(Cluster::start(address, shared))
         } else {
-            Err(Unanswered)
-        }
-    }
-}
-
-/// A request for the values of keys, written as it will be sent.
-#[derive(Debug)]
-pub(crate) struct MultiGet {
-    body: Vec<u8>,
-    count: usize,
-}
-
-impl MultiGet {
-    /// Of about so many bytes.
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self {
-            body: Vec::with_capacity(bytes),
-            count: 0,
+            Self::Single(Connection::start(address, shared))
         }
     }
 
-    /// Adds a key, given in parts.
-    pub(crate) fn key(&mut self, parts: &[&[u8]]) {
-        resp::number(&mut self.body, b'$', parts.iter().map(|part| part.len()).sum());
-        for part in parts {
-            self.body.extend_from_slice(part);
-        }
-        self.body.extend_from_slice(b"\r\n");
-        self.count += 1;
+    /// Whether keys lie in slots, each with sentinels of its own.
+    pub(crate) fn has_slots(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
-    fn finish(self) -> Vec<u8> {
-        let mut wire = Vec::with_capacity(self.body.len() + 32);
-        resp::number(&mut wire, b'*', self.count + 1);
-        wire.extend_from_slice(b"$4\r\nMGET\r\n");
-        wire.extend_from_slice(&self.body);
-        wire
+    /// Reads all keys of a request in one round trip. Bounded by the store's timeout; absent if the store does not
+    /// answer.
+    pub(crate) async fn fetch(&self, keys: MultiGet) -> Option<Fetched> {
+        match self {
+            Self::Cluster(cluster) => Some(cluster.fetch(&keys).await).filter(Fetched::has_any),
+            Self::Single(connection) => {
+                let cells = connection.send(keys.finish(), 0)?.await.ok()?.ok()?;
+                (cells.len() == keys.count).then_some(Fetched {
+                    cells,
+                    unanswered: Vec::new(),
+                })
+            }
+        }
     }
 }
 

@@ -1,12 +1,11 @@
-"""A real cluster of the store on this machine: primaries with a replica each, formed by its own commands."""
+"""Several real servers of the store: a cluster formed by its own commands, or a primary that a Sentinel watches."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,12 @@ _PATIENCE_S = 30.0
 
 
 @dataclass
-class Member:
+class StoreServer:
     """One server, which can be killed and started again."""
 
     port: int
-    bus_port: int
     directory: Path
+    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -38,10 +37,9 @@ class Member:
         command = [
             str(store_program()),
             *("--bind", LOOPBACK, "--port", str(self.port), "--dir", str(self.directory)),
-            *("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port)),
-            *("--cluster-node-timeout", str(_NODE_TIMEOUT_MS), "--cluster-config-file", "nodes.conf"),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0"),
+            *self.options,
         ]
         with (self.directory / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -57,14 +55,6 @@ class Member:
     def stop(self) -> None:
         if self.process is not None:
             self.kill()
-
-    def forget(self) -> None:
-        """Loses all data, and knows its place in the cluster still."""
-        for path in self.directory.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.suffix == ".rdb":
-                path.unlink()
 
     def client(self) -> Redis:
         return Redis(host=LOOPBACK, port=self.port, socket_timeout=5)
@@ -87,13 +77,13 @@ class Member:
 class StoreCluster:
     """Six servers: the first three began as primaries, each of the others follows one of them."""
 
-    members: list[Member]
+    members: list[StoreServer]
 
     @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(f"{LOOPBACK}:{member.port}" for member in self.members)
 
-    def primary_of(self, slot: int) -> Member:
+    def primary_of(self, slot: int) -> StoreServer:
         """The living primary of a slot, as a living member tells it."""
         for member in self.members:
             if member.process is None:
@@ -128,25 +118,74 @@ class StoreCluster:
 def store_cluster(directory: Path) -> Iterator[StoreCluster]:
     """Starts and forms it, and ends all its servers."""
     with ExitStack() as stack:
-        members = []
+        cluster = StoreCluster([])
         for number in range(2 * PRIMARIES):
-            port, bus_port = free_port(), free_port()
-            for held in (port, bus_port):
-                stack.enter_context(hold("a member of the cluster", held))
-            members.append(Member(port, bus_port, directory / f"member-{number}"))
-        cluster = StoreCluster(members)
-        for member in members:
-            stack.callback(member.stop)
-            member.start()
+            bus_port = _held(stack)
+            options = (
+                *("--cluster-enabled", "yes", "--cluster-port", str(bus_port)),
+                *("--cluster-node-timeout", str(_NODE_TIMEOUT_MS), "--cluster-config-file", "nodes.conf"),
+            )
+            cluster.members.append(_started(stack, StoreServer(_held(stack), directory / f"member-{number}", options)))
         _form(cluster)
         yield cluster
+
+
+@dataclass
+class Watched:
+    """A primary and its replica, and where a Sentinel tells which is which."""
+
+    primary: StoreServer
+    replica: StoreServer
+    url: str
+
+
+@contextmanager
+def watched_store(directory: Path) -> Iterator[Watched]:
+    """Starts a primary, a replica and a Sentinel, and ends them."""
+    with ExitStack() as stack:
+        primary = _started(stack, StoreServer(_held(stack), directory / "primary"))
+        follows = ("--replicaof", f"{LOOPBACK} {primary.port}")
+        replica = _started(stack, StoreServer(_held(stack), directory / "replica", follows))
+        with replica.client() as client:
+            until(lambda: client.info("replication")["master_link_status"] == "up", "the replica does not follow")
+        port = _held(stack)
+        settings = directory / "sentinel.conf"
+        settings.write_text(
+            f"bind {LOOPBACK}\nport {port}\ndir {directory}\n"
+            f"sentinel monitor features {LOOPBACK} {primary.port} 1\n"
+            f"sentinel down-after-milliseconds features {_NODE_TIMEOUT_MS}\n"
+        )
+        with (directory / "sentinel.txt").open("ab") as log:
+            watcher = subprocess.Popen([str(store_program()), str(settings), "--sentinel"], stdout=log, stderr=log)
+        stack.callback(watcher.wait)
+        stack.callback(watcher.kill)
+
+        def knows_both() -> bool:
+            with Redis(host=LOOPBACK, port=port, socket_timeout=5) as client:
+                return len(client.execute_command("SENTINEL", "REPLICAS", "features")) == 1
+
+        until(knows_both, "the Sentinel does not know the replica")
+        yield Watched(primary, replica, f"redis+sentinel://{LOOPBACK}:{port}/features")
+
+
+def _held(stack: ExitStack) -> int:
+    """A port that is kept."""
+    port = free_port()
+    stack.enter_context(hold("a server of the store", port))
+    return port
+
+
+def _started(stack: ExitStack, server: StoreServer) -> StoreServer:
+    stack.callback(server.stop)
+    server.start()
+    return server
 
 
 def _form(cluster: StoreCluster) -> None:
     first, *others = cluster.members
     with first.client() as client:
         for other in others:
-            client.execute_command("CLUSTER", "MEET", LOOPBACK, other.port, other.bus_port)
+            client.execute_command("CLUSTER", "MEET", LOOPBACK, other.port, other.options[3])
     until(lambda: all(_known(member) == len(cluster.members) for member in cluster.members), "the members do not meet")
     per = -(-_SLOTS // PRIMARIES)
     for number, member in enumerate(cluster.members[:PRIMARIES]):
@@ -156,7 +195,7 @@ def _form(cluster: StoreCluster) -> None:
     for number, member in enumerate(cluster.members[PRIMARIES:]):
         identity = cluster.members[number].identity()
 
-        def follow(member: Member = member, identity: str = identity) -> bool:
+        def follow(member: StoreServer = member, identity: str = identity) -> bool:
             with member.client() as client:
                 client.execute_command("CLUSTER", "REPLICATE", identity)
             return True
@@ -180,7 +219,7 @@ def until(holds: object, otherwise: str, seconds: float = _PATIENCE_S) -> None:
     raise AssertionError(f"{otherwise} within {seconds} s ({fault})")
 
 
-def _known(member: Member) -> int:
+def _known(member: StoreServer) -> int:
     with member.client() as client:
         nodes = client.execute_command("CLUSTER", "NODES")
     return len(nodes if isinstance(nodes, dict) else _text(nodes).splitlines())
