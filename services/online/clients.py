@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from services.online.domain.plan import plan_of
 from services.online.ports import ReadPath
@@ -14,8 +15,13 @@ from skewless.rpc.watch import CatalogWatcher, watch_catalog
 log = logging.getLogger(__name__)
 
 
-def follow_registry(address: str, read_path: ReadPath, functions: FunctionPool) -> CatalogWatcher:
-    """Hands every catalogue to the read path, which goes on with its last plan while the registry is away."""
+def follow_registry(
+    address: str, read_path: ReadPath, functions: FunctionPool, keep: Path | None = None
+) -> CatalogWatcher:
+    """Hands every catalogue to the read path, which goes on with its last plan while the registry is away.
+
+    keep: a file for the last answer, so that a start without the registry goes on with it, too.
+    """
     read_path.say_waiting_for(f"definitions from the registry at {address}")
 
     def take(catalog: Catalog) -> None:
@@ -24,4 +30,4 @@ def follow_registry(address: str, read_path: ReadPath, functions: FunctionPool) 
         tell_refused(catalog, functions)
         log.info("revision %d of the definitions", catalog.revision)
 
-    return watch_catalog(address, take)
+    return watch_catalog(address, take, keep=keep)

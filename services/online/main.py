@@ -55,7 +55,7 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
     answered = threading.Event()  # no request is answered any more
     bus = Bus.of(settings)
     publisher = ServedPublisher(server, bus, traced=settings.traced)
-    registry = follow_registry(settings.registry, server, functions)
+    registry = follow_registry(settings.registry, server, functions, settings.definitions_file)
     needs: dict[str, Callable[[], None]] = {"the registry": registry.ask, "the store": partial(ask_store, server)}
     if settings.served_log:
         needs["the broker"] = bus.ask

@@ -25,6 +25,9 @@ class Settings(FunctionSettings, StoreSettings):
         "", "address where health alone is answered, without TLS, for probes that speak none; empty: none"
     )
     registry: str = setting("127.0.0.1:50051", "address of the registry")
+    definitions_file: Path | None = setting(
+        None, "file that keeps the last definitions, for a start while the registry is away; empty: none"
+    )
     store_timeout_ms: int = setting(
         250, "how long a read of the store may take, in ms; beyond, values are UNAVAILABLE", check=at_least(1)
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import grpc
 import pytest
 from redis.crc import key_slot
 
@@ -21,10 +18,11 @@ from skewless.settings import Secret
 from skewless.settings.store_url import place
 from skewless.store import Store
 from tests.mesh import online_world as world
+from tests.mesh.online_load import Load, Row, rows
 from tests.store_servers import StoreCluster, StoreServer, store_cluster, until
 
 USERS, SHOPS = 120, 20
-PRESENT, REBUILDING, UNAVAILABLE = 1, 9, 10
+PRESENT, REBUILDING = 1, 9
 EVERYBODY = list(range(USERS))
 
 
@@ -58,10 +56,6 @@ def online(cluster: StoreCluster, definitions: list[Definition]) -> Iterator[wor
     with world.Online(cluster.url) as running:
         running.server.publish(world.plan(definitions))
         yield running
-
-
-Row = list[tuple[bytes, int, int]]
-"""Per feature: the value in its wire form, status, event time."""
 
 
 @dataclass
@@ -105,17 +99,6 @@ def asked(users: Sequence[int]) -> pb.GetOnlineFeaturesRequest:
     return world.request([f"user-{n}" for n in users], [n % SHOPS for n in users], [50.0] * len(users))
 
 
-def rows(answer: pb.GetOnlineFeaturesResponse) -> list[Row]:
-    columns = [
-        [
-            (value.SerializeToString(), status, at)
-            for value, status, at in zip(c.values, c.statuses, c.event_times_us, strict=True)
-        ]
-        for c in answer.columns
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
 def key_of(user: int) -> str:
     return kernel.state_key(world.PROJECT, world.USER.name, kernel.entity_id([f"user-{user}"]), "spending", "1.0.0")
 
@@ -138,57 +121,12 @@ def statuses(found: list[Row]) -> set[int]:
     return {status for row in found for _, status, _ in row[:20]} - {2}
 
 
-@dataclass
-class Load:
-    """Requests one after another, on several threads, each answer held against what is wanted."""
-
-    online: world.Online
-    wanted: list[Row]
-    answers: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    ill: list[float] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Load:
-        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(3)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _run(self, number: int) -> None:
-        while not self.stop.is_set():
-            users = [(number * 31 + n * 7) % USERS for n in range(number * 9 + 1)]
-            number += 1
-            number %= 11
-            try:
-                found = rows(self.online.ask(asked(users)))
-            except grpc.RpcError as error:
-                self.answers[f"refused {error.code().name}"] += 1
-                self.ill.append(time.monotonic())
-                continue
-            whole = True
-            for user, row in zip(users, found, strict=True):
-                for (value, status, at), right in zip(row, self.wanted[user], strict=True):
-                    if status == UNAVAILABLE and not value:
-                        whole = False
-                    elif (value, status, at) != right:
-                        self.wrong.append(f"user {user}: {value!r} {status} {at}, not {right}")
-            self.answers["whole" if whole else "in part"] += 1
-            if not whole:
-                self.ill.append(time.monotonic())
-
-
 def test_a_slot_that_moves_is_followed(online: world.Online, cluster: StoreCluster, wanted: Wanted) -> None:
     """MOVED, ASK and TRYAGAIN: nothing is missing, nothing is wrong."""
     slot = key_slot(key_of(5).encode())
     source = cluster.primary_of(slot)
     target = next(m for m in cluster.members if m is not source and m.role() == "master")
-    with source.client() as a, target.client() as b, Load(online, wanted.rows) as load:
+    with source.client() as a, target.client() as b, Load(online.ask, asked, wanted.rows) as load:
         b.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.identity())
         a.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.identity())
         until(lambda: load.answers["whole"] > 20, "no load")
@@ -210,7 +148,7 @@ def test_a_primary_is_killed_under_load(online: world.Online, cluster: StoreClus
     """Values of its slots are UNAVAILABLE until its replica has taken over; nothing is refused, nothing is wrong."""
     died = primary_of(cluster, 3)
     lost = {user for user in EVERYBODY if primary_of(cluster, user) is died}
-    with Load(online, wanted.rows) as load:
+    with Load(online.ask, asked, wanted.rows) as load:
         until(lambda: load.answers["whole"] > 20, "no load")
         began = time.monotonic()
         died.kill()

@@ -1,7 +1,8 @@
 """Follows the registry: each new revision of the catalogue, as long as the process lives.
 
 The registry may be away at the start or go away later: the watcher tries again, waiting longer each time, says
-which address it waits for, and the owner keeps the last catalogue it was given.
+which address it waits for, and the owner keeps the last catalogue it was given. With a file that keeps the last answer
+a start without the registry begins with that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -21,10 +23,13 @@ from skewless.codec.definitions import catalog_from_proto
 from skewless.definitions.catalog import Catalog
 from skewless.errors import NotReadyError, SkewlessError
 from skewless.rpc.channel import METADATA, connect, to_error
+from skewless.rpc.kept import KeptAnswer
 
 log = logging.getLogger(__name__)
 
 _AWAY: Final = Backoff(0.1, 5.0)
+_KEPT_AFTER_S: Final = 2.0
+"""So long the registry is waited for at the start before its kept answer is taken."""
 _START_S: Final = 10.0
 """Parts that start together find one another within this time; until then there is nothing to warn of."""
 
@@ -34,10 +39,19 @@ class CatalogWatcher:
 
     on_catalog: called from the watcher's thread. What it raises is logged, and the same catalogue is handed to
     it again after a wait.
+    keep: a file for the last answer; None: it is not kept.
     """
 
-    def __init__(self, address: str, on_catalog: Callable[[Catalog], None], projects: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        address: str,
+        on_catalog: Callable[[Catalog], None],
+        projects: Iterable[str] = (),
+        keep: Path | None = None,
+    ) -> None:
         self._address = address
+        self._kept = None if keep is None else KeptAnswer(keep)
+        self._kept_after: float | None = time.monotonic() + _KEPT_AFTER_S
         self._on_catalog = on_catalog
         self._projects = tuple(projects)
         self._stop = threading.Event()
@@ -81,6 +95,7 @@ class CatalogWatcher:
                 self._follow()
             except Exception:
                 log.exception("the catalogue of %s could not be taken over", self._address)
+            self._begin_with_kept()
             failures = 1 if self.revision != before else failures + 1
             self._stop.wait(_AWAY.after(failures))
 
@@ -115,13 +130,43 @@ class CatalogWatcher:
         if self._stop.is_set():
             return
         self._quiet_until = 0.0
+        self._hand_over(answer)
+        if self._kept is not None:
+            self._kept.keep(answer)
+
+    def _hand_over(self, answer: pb.WatchResponse) -> None:
         self._on_catalog(catalog_from_proto(answer.definitions, answer.revision))
         self.revision = answer.revision
         self._first.set()
 
+    def _begin_with_kept(self) -> None:
+        """Takes the kept answer once, if the registry has not been heard by now."""
+        if self._kept is None or self._first.is_set() or self._kept_after is None:
+            return
+        if time.monotonic() < self._kept_after:
+            return
+        self._kept_after = None
+        answer = self._kept.read()
+        if answer is None:
+            return
+        try:
+            self._hand_over(answer)
+        except Exception:
+            log.exception("the kept definitions could not be taken over")
+            return
+        log.warning(
+            "beginning with revision %d of the catalogue as it was kept: the registry at %s is away",
+            self.revision,
+            self._address,
+        )
+
 
 def watch_catalog(
-    address: str, on_catalog: Callable[[Catalog], None], *, projects: Iterable[str] = ()
+    address: str,
+    on_catalog: Callable[[Catalog], None],
+    *,
+    projects: Iterable[str] = (),
+    keep: Path | None = None,
 ) -> CatalogWatcher:
     """Starts following the registry at ``address`` for ``projects`` (none: all)."""
-    return CatalogWatcher(address, on_catalog, projects).start()
+    return CatalogWatcher(address, on_catalog, projects, keep).start()

@@ -265,6 +265,48 @@ def test_a_watcher_goes_on_when_the_registry_is_back(registry: Registry, store: 
         assert [catalog.revision for catalog in catalogs.seen] == [1, 2]
 
 
+def test_a_watcher_begins_with_the_kept_answer_when_the_registry_is_away(
+    registry: Registry, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = tmp_path / "new" / "definitions"
+    store.apply(project())
+    with watching(registry.address, keep=kept) as (watcher, first):
+        assert watcher.wait_first(10)
+    registry.end(signal.SIGKILL)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with watching(registry.address, keep=kept) as (watcher, catalogs):
+        assert watcher.wait_first(15)
+        assert catalogs.seen[0].definitions == first.seen[0].definitions
+        watcher.ask()
+        told = f"revision 1 of the catalogue as it was kept: the registry at {registry.address} is away"
+        wait_until(lambda: told in caplog.text, 5)
+        registry.start()
+        store.apply(project(description="later"))
+        wait_until(lambda: catalogs.revision() == 2, 15)
+        assert [catalog.revision for catalog in catalogs.seen] == [1, 2]
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:0], lambda whole: whole[:-1], lambda whole: b"x" + whole])
+def test_a_kept_answer_that_is_not_whole_is_left_alone(
+    registry: Registry,
+    store: Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[bytes], bytes],
+) -> None:
+    kept = tmp_path / "definitions"
+    store.apply(project())
+    with watching(registry.address, keep=kept) as (watcher, _):
+        assert watcher.wait_first(10)
+    registry.end(signal.SIGKILL)
+    damaged = damage(kept.read_bytes())
+    kept.write_bytes(damaged)
+    with watching(registry.address, keep=kept) as (watcher, _):
+        wait_until(lambda: "does not hold whole definitions" in caplog.text, 15)
+        assert not watcher.wait_first(0.1)
+    assert kept.read_bytes() == damaged
+
+
 def test_a_watcher_may_start_before_the_registry(
     tmp_path: Path, database_url: Secret, caplog: pytest.LogCaptureFixture
 ) -> None:
