@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from services.online.clients import follow_registry
+from services.online.clients import KeyUses, follow_registry
 from services.online.publisher import ServedPublisher
 from services.online.servicer import collect
 from services.online.settings import Settings
@@ -32,6 +32,10 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
             tls_client_ca_file=settings.tls_client_ca_file,
             health_listen=settings.health_listen or None,
             store_url=settings.store_url.reveal(),
+            api_keys_required=settings.api_keys.lower() == "required",
+            key_rate=settings.key_rate,
+            project_rate=settings.project_rate,
+            queue_target_ms=settings.queue_target_ms,
             store_ca_file=settings.store_ca_file,
             store_identity=settings.store_identity,
             store_timeout_ms=settings.store_timeout_ms,
@@ -66,6 +70,8 @@ def serve(settings: Settings, stop: threading.Event) -> bool:
         Worker("store-watch", lambda until: watch_store(server, until), stop),
         ready_worker(needs, partial(server.set_serving, True), stop),
     ]
+    if settings.api_keys.lower() == "required":
+        workers.append(Worker("key-uses", KeyUses(settings.registry, server).tell_until, stop))
     if settings.function_modules:
         workers += [
             Worker(f"functions-{place}", lambda until: call_functions(server, functions, until), stop)

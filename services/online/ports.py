@@ -20,6 +20,12 @@ class ReadPath(Protocol):
     def publish(self, plan_json: bytes) -> Sequence[str]:
         """Serves this plan from now on; gives what of it cannot be served."""
 
+    def publish_access(self, lists_json: bytes) -> None:
+        """Replaces the lists of who may call: ``projects`` (names) and ``keys`` (API keys with their hashes)."""
+
+    def drain_key_uses(self) -> Sequence[tuple[str, int]]:
+        """API keys that were used since the last time: id, and when, in microseconds since 1970."""
+
     def set_serving(self, serving: bool) -> None:
         """What the health of the server says."""
 

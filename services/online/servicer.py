@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _OF_COUNTS: Final = {
     "rows": metrics.ROWS,
     "in_flight": metrics.IN_FLIGHT,
+    "in_flight.limit": metrics.IN_FLIGHT_LIMIT,
+    "shed": metrics.SHED,
     "store.failures": metrics.STORE_FAILURES,
     "store.unreadable_states": metrics.UNREADABLE,
     "store.connections": metrics.STORE_CONNECTIONS,

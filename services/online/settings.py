@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from skewless.settings import FunctionSettings, StoreSettings, at_least, between, setting
+from skewless.settings import FunctionSettings, StoreSettings, at_least, between, one_of, setting
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,18 @@ class Settings(FunctionSettings, StoreSettings):
     tls_key_file: Path | None = setting(None, "the key of tls_cert_file, as PEM")
     tls_client_ca_file: Path | None = setting(
         None, "callers must show a certificate signed by one of these, as PEM; empty: none is asked for"
+    )
+    api_keys: str = setting("off", "required: each call needs an API key; off", check=one_of("OFF", "REQUIRED"))
+    key_rate: int = setting(
+        10_000, "calls a second that an API key may make of this server; 0: no limit", check=at_least(0)
+    )
+    project_rate: int = setting(
+        10_000, "calls a second that may be made of this server for a project; 0: no limit", check=at_least(0)
+    )
+    queue_target_ms: int = setting(
+        5,
+        "how late, in ms, calls may be begun to be worked on; beyond, fewer are let in at once; 0: never fewer",
+        check=at_least(0),
     )
     health_listen: str = setting(
         "", "address where health alone is answered, without TLS, for probes that speak none; empty: none"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.registry.domain.keys import ApiKey
 from services.registry.domain.plan import Change
 from skewless.definitions.resource import Definition, Kind, Version
 
@@ -49,6 +50,15 @@ class Transaction(Protocol):
         ``changes`` are only ADD and DESCRIBE, at least one.
         """
 
+    def keys(self, project: str) -> Sequence[ApiKey]:
+        """All API keys of a project, in the order in which they were made."""
+
+    def add_key(self, key: ApiKey, reason: Reason) -> int:
+        """Keeps a key, notes it in the audit, and gives the new revision, greater by one."""
+
+    def revoke_key(self, key: ApiKey, reason: Reason) -> int:
+        """Revokes a key that is there, likewise."""
+
 
 class CatalogStore(Protocol):
     """Keeps definitions.
@@ -68,6 +78,12 @@ class CatalogStore(Protocol):
 
     def get(self, project: str, kind: Kind, name: str, version: Version | None) -> Found | None:
         """One definition; of kinds with versions, without a version, the newest. None if there is none."""
+
+    def keys(self, projects: Collection[str] | None) -> Sequence[ApiKey]:
+        """All API keys of these projects (None: of all), in the order in which they were made."""
+
+    def note_use(self, uses: Mapping[str, int]) -> None:
+        """Notes when keys were last used, by id; ids that are not there are skipped. The revision stays."""
 
     def list(self, project: str, kind: Kind | None, after: ListKey | None, limit: int) -> Sequence[Definition]:
         """At most ``limit`` definitions of a project (of one kind) behind ``after``, in the order of listings."""

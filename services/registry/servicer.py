@@ -10,6 +10,7 @@ from typing import Final
 
 import grpc
 
+from services.registry.domain.keys import ApiKey
 from services.registry.domain.plan import Change, ChangeKind
 from services.registry.ports import ListKey
 from services.registry.workflow import Workflow
@@ -90,11 +91,56 @@ class RegistryServicer(stubs.RegistryServiceServicer):
             context.send_initial_metadata(())  # the caller learns at once that it is heard
             projects = frozenset(request.projects)
             for snapshot in self._workflow.follow(projects, request.known_revision, context.is_active):
+                # Keys are at least as new as the revision; if newer, another one follows.
+                keys = self._workflow.keys(projects) if request.with_api_keys else ()
                 yield pb.WatchResponse(
-                    revision=snapshot.revision, definitions=map(definition_to_proto, snapshot.definitions)
+                    revision=snapshot.revision,
+                    definitions=map(definition_to_proto, snapshot.definitions),
+                    api_keys=(_key(key, digest=key.hash) for key in keys),
                 )
         finally:
             self._watchers.release()
+
+    def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: grpc.ServicerContext) -> pb.CreateApiKeyResponse:
+        _refuse_nul({"project": request.project, "name": request.name})
+        made, key, revision = self._workflow.create_key(
+            request.project,
+            request.name,
+            request.feature_services,
+            request.expires_at_us if request.HasField("expires_at_us") else None,
+            actor=context.peer(),
+        )
+        return pb.CreateApiKeyResponse(api_key=_key(made), key=key, revision=revision)
+
+    def ListApiKeys(self, request: pb.ListApiKeysRequest, context: grpc.ServicerContext) -> pb.ListApiKeysResponse:
+        _refuse_nul({"project": request.project})
+        return pb.ListApiKeysResponse(api_keys=map(_key, self._workflow.keys({request.project})))
+
+    def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: grpc.ServicerContext) -> pb.RevokeApiKeyResponse:
+        _refuse_nul({"project": request.project, "id": request.id})
+        key, revision = self._workflow.revoke_key(request.project, request.id, actor=context.peer())
+        return pb.RevokeApiKeyResponse(api_key=_key(key), revision=revision)
+
+    def NoteApiKeyUse(
+        self, request: pb.NoteApiKeyUseRequest, context: grpc.ServicerContext
+    ) -> pb.NoteApiKeyUseResponse:
+        _refuse_nul({f"uses[{place}].id": use.id for place, use in enumerate(request.uses)})
+        self._workflow.note_use({use.id: use.used_at_us for use in request.uses})
+        return pb.NoteApiKeyUseResponse()
+
+
+def _key(key: ApiKey, digest: bytes = b"") -> pb.ApiKey:
+    return pb.ApiKey(
+        id=key.id,
+        project=key.project,
+        name=key.name,
+        feature_services=key.feature_services,
+        created_at_us=key.created_at_us,
+        expires_at_us=key.expires_at_us,
+        revoked_at_us=key.revoked_at_us,
+        last_used_at_us=key.last_used_at_us,
+        hash=digest,
+    )
 
 
 def _definitions(messages: Sequence[definition_pb2.Definition]) -> list[Definition]:

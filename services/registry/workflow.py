@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from services.registry.domain.keys import MOST_KEYS, ApiKey, make_key
 from services.registry.domain.plan import Change, ChangeKind, plan, refuse_changed_meaning
 from services.registry.ports import CatalogStore, Found, ListKey, Reason, Snapshot
 from skewless.clock import Clock
 from skewless.definitions.resource import Definition, Kind, Version
-from skewless.errors import BusyError, SkewlessError, StalePlanError, UnknownResourceError
+from skewless.errors import (
+    BusyError,
+    InvalidArgumentError,
+    SkewlessError,
+    StalePlanError,
+    TooLargeError,
+    UnknownResourceError,
+    Violation,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +97,45 @@ class Workflow:
     def list(self, project: str, kind: Kind | None, after: ListKey | None, limit: int) -> Sequence[Definition]:
         """At most ``limit`` definitions behind ``after``."""
         return self._store.list(project, kind, after, limit)
+
+    def create_key(
+        self, project: str, name: str, services: Sequence[str], expires_at_us: int | None, *, actor: str
+    ) -> tuple[ApiKey, str, int]:
+        """What is kept of a new key, the key itself, and the revision. Raises InvalidArgumentError, TooLargeError."""
+        now_us = self._clock.now_us()
+        if expires_at_us is not None and expires_at_us <= now_us:
+            raise InvalidArgumentError([Violation("expires_at_us", "must be to come", "PAST")])
+        key_id, key, digest = make_key()
+        made = ApiKey(key_id, project, name, tuple(sorted(services)), digest, now_us, expires_at_us)
+        with self._store.transaction() as transaction:
+            held = sum(known.revoked_at_us is None for known in transaction.keys(project))
+            if held >= MOST_KEYS:
+                raise TooLargeError(what=f"API keys of project {project!r}", size=held + 1, limit=MOST_KEYS)
+            revision = transaction.add_key(made, Reason(actor, now_us, ""))
+        self._due.set()
+        return made, key, revision
+
+    def keys(self, projects: Collection[str]) -> Sequence[ApiKey]:
+        """The API keys of these projects (none: of all)."""
+        return self._store.keys(projects or None)
+
+    def revoke_key(self, project: str, key_id: str, *, actor: str) -> tuple[ApiKey, int]:
+        """The key, and the revision from which on it is revoked. Raises UnknownResourceError."""
+        now_us = self._clock.now_us()
+        with self._store.transaction() as transaction:
+            known = {key.id: key for key in transaction.keys(project)}
+            found = known.get(key_id)
+            if found is None:
+                raise UnknownResourceError(name=key_id, kind="API key", known=known)
+            if found.revoked_at_us is not None:
+                return found, transaction.read(()).revision
+            revision = transaction.revoke_key(found, Reason(actor, now_us, ""))
+        self._due.set()
+        return replace(found, revoked_at_us=now_us), revision
+
+    def note_use(self, uses: Mapping[str, int]) -> None:
+        """Notes when keys were last used, by id."""
+        self._store.note_use(uses)
 
     def keep_looking(self, every_s: float, on_health: Callable[[SkewlessError | None], None]) -> None:
         """Looks at the database every ``every_s`` seconds and after each apply, until `close`: so followers hear of

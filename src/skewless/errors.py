@@ -36,6 +36,12 @@ class Reason(enum.StrEnum):
     INTERNAL = "INTERNAL"
     BUSY = "BUSY"
     FUNCTION_NOT_SERVED = "FUNCTION_NOT_SERVED"
+    API_KEY_MISSING = "API_KEY_MISSING"
+    API_KEY_UNKNOWN = "API_KEY_UNKNOWN"
+    API_KEY_EXPIRED = "API_KEY_EXPIRED"
+    API_KEY_REVOKED = "API_KEY_REVOKED"
+    API_KEY_FORBIDDEN = "API_KEY_FORBIDDEN"
+    RATE_LIMITED = "RATE_LIMITED"
 
 
 class Fault(enum.StrEnum):
@@ -309,6 +315,50 @@ class FunctionNotServedError(SkewlessError):
         super().__init__(f"a Python function is not run here: {text}", metadata={"function": function})
 
 
+class ApiKeyError(SkewlessError):
+    """A call was refused because of its API key; which of the errors below it is tells why."""
+
+    fault = Fault.USER
+
+
+class ApiKeyMissingError(ApiKeyError):
+    """The service asks for an API key, and the call has none."""
+
+    reason = Reason.API_KEY_MISSING
+
+
+class ApiKeyUnknownError(ApiKeyError):
+    """The API key is not known, or is no key."""
+
+    reason = Reason.API_KEY_UNKNOWN
+
+
+class ApiKeyExpiredError(ApiKeyError):
+    """The API key has expired."""
+
+    reason = Reason.API_KEY_EXPIRED
+
+
+class ApiKeyRevokedError(ApiKeyError):
+    """The API key was revoked."""
+
+    reason = Reason.API_KEY_REVOKED
+
+
+class ApiKeyForbiddenError(ApiKeyError):
+    """The API key is of another project, or not for what is asked for."""
+
+    reason = Reason.API_KEY_FORBIDDEN
+
+
+class RateLimitedError(SkewlessError):
+    """Calls come more often than allowed; wait before the next one."""
+
+    reason = Reason.RATE_LIMITED
+    fault = Fault.USER
+    retry = True
+
+
 class DependencyUnavailableError(SkewlessError):
     """A store, broker or peer did not answer."""
 
@@ -363,7 +413,8 @@ BY_REASON: Mapping[Reason, type[SkewlessError]] = {
         UnknownResourceError, UnknownFeatureServiceError, UnknownFeatureError, UnknownRequestIdError,
         EntityMismatchError, MissingRequestFieldError, WrongTypeError, TooLargeError, OverloadedError,
         NotReadyError, DependencyUnavailableError, TimedOutError, InternalError, BusyError,
-        FunctionNotServedError,
+        FunctionNotServedError, ApiKeyMissingError, ApiKeyUnknownError, ApiKeyExpiredError,
+        ApiKeyRevokedError, ApiKeyForbiddenError, RateLimitedError,
     )
 }  # fmt: skip
 """The class of each reason: how a received failure becomes an exception again."""

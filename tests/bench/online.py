@@ -100,7 +100,7 @@ def wait_until_served(address: str) -> None:
 
 def measure(args: argparse.Namespace, program: Path, *, served_log: bool) -> dict[str, tuple[float, str]]:
     """Each metric with its unit."""
-    environ = {"SKEWLESS_SERVED_LOG": str(served_log)}
+    environ = {"SKEWLESS_SERVED_LOG": str(served_log), "SKEWLESS_PROJECT_RATE": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="skewless-bench-") as directory,
         LocalMesh(directory, services=("registry", "online"), environ=environ) as mesh,

@@ -18,6 +18,9 @@ CUSTOM = {
 }
 SELECTOR = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
 
+HEALTH = 50059
+"""The port of the online service where health alone is answered, without TLS."""
+
 
 @pytest.fixture(params=CASES)
 def objects(request: pytest.FixtureRequest) -> list[Object]:
@@ -100,8 +103,11 @@ def test_probes_ask_what_is_there(objects: list[Object]) -> None:
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
         probes = {kind: container.get(f"{kind}Probe", {}) for kind in ("startup", "liveness", "readiness")}
         if component(one) in services():
-            assert probes["startup"]["grpc"] == probes["liveness"]["grpc"] == {"port": ports["grpc"], "service": "live"}
-            assert probes["readiness"]["grpc"] == {"port": ports["grpc"]}
+            # With TLS, health is answered without it at a port of its own.
+            encrypted = any(mount["name"] == "tls" for mount in container["volumeMounts"])
+            port = HEALTH if encrypted else ports["grpc"]
+            assert probes["startup"]["grpc"] == probes["liveness"]["grpc"] == {"port": port, "service": "live"}
+            assert probes["readiness"]["grpc"] == {"port": port}
         else:
             assert all(probe.get("tcpSocket", {}).get("port") in {None, *ports} for probe in probes.values())
         assert bool(ports) == all(probes.values())

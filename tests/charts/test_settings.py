@@ -92,6 +92,20 @@ def test_a_certificate_for_the_store_is_mounted(tmp_path: Path) -> None:
     assert not hasattr(read(objects, "validator", tmp_path / "validator"), "store_url")
 
 
+def test_online_has_tls_and_keys_and_is_probed_where_there_is_no_tls(tmp_path: Path) -> None:
+    objects = render("production", {"access": {"clientCa": {"secretName": "callers"}}})
+    settings: Any = read(objects, "online", tmp_path)
+    assert settings.api_keys == "required"
+    assert all(path.read_text() == "rediss://skewless-online-tls\n" for path in settings.tls_identity)
+    assert settings.tls_client_ca_file.read_text() == "rediss://callers\n"
+    (deployment,) = [one for one in find(objects, "Deployment") if component(one) == "online"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    ports = {container[probe]["grpc"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {f"0.0.0.0:{port}" for port in ports} == {settings.health_listen}
+    plain: Any = read(render("trial"), "online", tmp_path / "trial")
+    assert (plain.api_keys, plain.tls_identity, plain.health_listen) == ("off", None, "")
+
+
 @pytest.mark.parametrize("case", ["trial", "production"])
 def test_the_command_line_reaches_the_broker_as_services_do(case: str, tmp_path: Path) -> None:
     objects = render(case, {"components": {"cli": {"enabled": True}}})

@@ -121,7 +121,7 @@ def test_a_database_of_the_first_registry_is_adopted_without_loss(tmp_path: Path
         old.executescript(FIRST_REGISTRY.read_text(encoding="utf-8"))
     old.close()
     url = Secret(f"sqlite:///{file}")
-    with pytest.raises(SchemaError, match="has schema r0001, this registry needs r0002"):
+    with pytest.raises(SchemaError, match="has schema r0001, this registry needs r0003"):
         prepare(url, migrate=False)
     with database(url) as opened:
         store = SqlStore(opened)
@@ -148,20 +148,20 @@ def test_a_newer_schema_is_refused_and_not_touched(database_url: Secret) -> None
     prepare(database_url, migrate=True)
     execute(database_url, "UPDATE alembic_version SET version_num = 'r9999'")
     for migrate in (True, False):
-        with pytest.raises(SchemaError, match="has schema r9999, this registry knows up to r0002"):
+        with pytest.raises(SchemaError, match="has schema r9999, this registry knows up to r0003"):
             prepare(database_url, migrate=migrate)
 
 
 def test_tables_of_an_unknown_making_are_refused(database_url: Secret) -> None:
     execute(database_url, "CREATE TABLE catalogue (schema_version INTEGER, revision INTEGER)")
     execute(database_url, "INSERT INTO catalogue VALUES (99, 7)")
-    with pytest.raises(SchemaError, match="has schema version 99, this registry knows up to r0002"):
+    with pytest.raises(SchemaError, match="has schema version 99, this registry knows up to r0003"):
         prepare(database_url, migrate=True)
 
 
 def test_a_step_that_fails_leaves_the_schema_as_it_was(database_url: Secret) -> None:
     execute(database_url, "CREATE TABLE audit (id INTEGER)")  # in the way of the last table of the first step
-    with pytest.raises(SchemaError, match=r'cannot be migrated to schema r0002: .*audit"? already exists'):
+    with pytest.raises(SchemaError, match=r'cannot be migrated to schema r0003: .*audit"? already exists'):
         prepare(database_url, migrate=True)
     execute(database_url, "DROP TABLE audit")
     prepare(database_url, migrate=True)
@@ -179,13 +179,13 @@ def test_a_registry_that_never_migrates_waits_for_the_command(
         subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stderr=sink) as registry,
     ):
         try:
-            until(lambda: "has schema none, this registry needs r0002" in told.read_text(), registry, told)
+            until(lambda: "has schema none, this registry needs r0003" in told.read_text(), registry, told)
             assert "run `python -m services.registry.main migrate`" in told.read_text()
             assert not ready.exists()
             with caplog.at_level("INFO"):
                 assert main(["migrate"]) == 0
                 assert main(["migrate"]) == 0
-            assert caplog.text.count("from schema none to r0002") == 1
+            assert caplog.text.count("from schema none to r0003") == 1
             until(ready.exists, registry, told)
         finally:
             registry.terminate()

@@ -62,6 +62,10 @@ What a single value may be says values.schema.json.
 {{- end -}}
 {{- end -}}
 
+{{- if and $values.access.clientCa.secretName (empty $values.access.tls.secretName) -}}
+{{- $faults = append $faults "access.tls.secretName: name the Secret with the certificate of online, since access.clientCa is given" -}}
+{{- end -}}
+
 {{- if and $mesh.bundled.store (or $values.store.ca.secretName $values.store.certificate.secretName) -}}
 {{- $faults = append $faults "store.url.secretName: name the Secret with the URL of Valkey, since store.ca or store.certificate is given; the bundled one has no TLS" -}}
 {{- end -}}

@@ -113,6 +113,16 @@ capabilities:
 {{- if .secretName }}{{ $_ := set $secrets "broker-ca" (dict "secretName" .secretName "files" (dict "ca.crt" .key)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- if eq ($component.service | default "") "online" -}}
+{{- with $values.access.tls -}}
+{{- if .secretName -}}
+{{- $_ := set $secrets "tls" (dict "secretName" .secretName "files" (dict "tls.crt" .certificateKey "tls.key" .keyKey)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.access.clientCa -}}
+{{- if .secretName }}{{ $_ := set $secrets "client-ca" (dict "secretName" .secretName "files" (dict "ca.crt" .key)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
 volumes:
   - name: tmp
     emptyDir:
@@ -170,20 +180,24 @@ mounts:
 
 {{/* Probes. Services: health by gRPC, where `live` does not depend on anything else. Trial parts: their port. */}}
 {{- define "skewless.probes" -}}
+{{- $access := .access -}}
+{{- with .component -}}
 {{- $probes := .probes -}}
 {{- if .service -}}
+{{- $port := .ports.grpc -}}
+{{- if and (eq .service "online") $access.tls.secretName }}{{ $port = include "skewless.healthPort" $ | int }}{{ end -}}
 startupProbe:
-  grpc: {port: {{ .ports.grpc }}, service: live}
+  grpc: {port: {{ $port }}, service: live}
   periodSeconds: 2
   timeoutSeconds: {{ $probes.timeoutSeconds }}
   failureThreshold: {{ divf $probes.startSeconds 2 | ceil }}
 livenessProbe:
-  grpc: {port: {{ .ports.grpc }}, service: live}
+  grpc: {port: {{ $port }}, service: live}
   periodSeconds: {{ $probes.livenessPeriodSeconds }}
   timeoutSeconds: {{ $probes.timeoutSeconds }}
   failureThreshold: {{ $probes.failureThreshold }}
 readinessProbe:
-  grpc: {port: {{ .ports.grpc }}}
+  grpc: {port: {{ $port }}}
   periodSeconds: {{ $probes.readinessPeriodSeconds }}
   timeoutSeconds: {{ $probes.timeoutSeconds }}
   failureThreshold: {{ $probes.failureThreshold }}
@@ -200,6 +214,7 @@ livenessProbe:
 readinessProbe:
   tcpSocket: {port: {{ $port }}}
   periodSeconds: {{ $probes.readinessPeriodSeconds }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -302,7 +317,7 @@ spec:
         {{- end }}
       {{- end }}
       {{- if $component.ports }}
-      {{- include "skewless.probes" $component | nindent 6 }}
+      {{- include "skewless.probes" (dict "component" $component "access" $root.Values.access) | nindent 6 }}
       {{- end }}
       {{- if $component.drainSeconds }}
       # No new calls come once the end has got around; those that run end within the grace of the process.

@@ -1,3 +1,6 @@
+{{/* Where health is answered without TLS, in the pods of online: kubelets speak none. */}}
+{{- define "skewless.healthPort" -}}50059{{- end -}}
+
 {{/*
 The settings that the chart itself gives a service, as JSON; secrets only as names of files.
 Takes (dict "root" $ "mesh" MESH "component" the component of the mesh).
@@ -46,6 +49,17 @@ Takes (dict "root" $ "mesh" MESH "component" the component of the mesh).
 {{- end -}}
 {{- if has "lake" $component.uses -}}
 {{- $_ := set $settings "lake" (ternary $values.lake.url "/lake/tables" (eq $mesh.lake "url")) -}}
+{{- end -}}
+{{- if eq $component.service "online" -}}
+{{- $_ := set $settings "api_keys" $values.access.apiKeys -}}
+{{- if $values.access.tls.secretName -}}
+{{- $_ := set $settings "tls_cert_file" "/etc/skewless/tls/tls.crt" -}}
+{{- $_ := set $settings "tls_key_file" "/etc/skewless/tls/tls.key" -}}
+{{- $_ := set $settings "health_listen" (printf "%s:%s" $values.bindHost (include "skewless.healthPort" $)) -}}
+{{- end -}}
+{{- if $values.access.clientCa.secretName -}}
+{{- $_ := set $settings "tls_client_ca_file" "/etc/skewless/client-ca/ca.crt" -}}
+{{- end -}}
 {{- end -}}
 {{- if eq $component.service "offline" }}{{ $_ := set $settings "sources" $values.lake.sources }}{{ end -}}
 {{- $settings | toJson -}}

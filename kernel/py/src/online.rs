@@ -7,7 +7,8 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use skewless_serve::{
-    ClientFiles, FunctionEnvironment, IdentityFiles, ServeError, Server, ServerFiles, Settings,
+    AccessSettings, ClientFiles, FunctionEnvironment, IdentityFiles, ServeError, Server, ServerFiles,
+    Settings,
 };
 
 /// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
@@ -67,6 +68,10 @@ impl OnlineServer {
         tls_identity = None,
         tls_client_ca_file = None,
         health_listen = None,
+        api_keys_required = false,
+        key_rate = 0,
+        project_rate = 0,
+        queue_target_ms = 0,
     ))]
     #[allow(clippy::too_many_arguments)] // one per setting, by keyword
     fn new(
@@ -86,6 +91,10 @@ impl OnlineServer {
         tls_identity: Option<(PathBuf, PathBuf)>,
         tls_client_ca_file: Option<PathBuf>,
         health_listen: Option<String>,
+        api_keys_required: bool,
+        key_rate: u32,
+        project_rate: u32,
+        queue_target_ms: u64,
     ) -> PyResult<Self> {
         let pair = |(certificate, key)| IdentityFiles { certificate, key };
         let settings = Settings {
@@ -95,6 +104,12 @@ impl OnlineServer {
                 client_ca: tls_client_ca_file,
             }),
             health_listen,
+            access: AccessSettings {
+                keys_required: api_keys_required,
+                key_rate,
+                project_rate,
+                queue_target: Duration::from_millis(queue_target_ms),
+            },
             store_url,
             store_tls: ClientFiles {
                 ca: store_ca_file,
@@ -120,6 +135,15 @@ impl OnlineServer {
 
     fn publish(&self, py: Python<'_>, plan_json: &[u8]) -> PyResult<Vec<String>> {
         py.detach(|| self.server.publish(plan_json)).map_err(to_python)
+    }
+
+    fn publish_access(&self, py: Python<'_>, lists_json: &[u8]) -> PyResult<()> {
+        py.detach(|| self.server.publish_access(lists_json))
+            .map_err(to_python)
+    }
+
+    fn drain_key_uses(&self) -> Vec<(String, i64)> {
+        self.server.drain_key_uses()
     }
 
     fn say_waiting_for(&self, what: String) {

@@ -23,7 +23,7 @@ const RPCS: [(Rpc, &str); 2] = [
     (Rpc::LogPrediction, "log_prediction"),
 ];
 /// Reasons are small integers; place 0 (never sent) counts answers.
-const REASONS: usize = 20;
+const REASONS: usize = 32;
 
 /// Upper ends of the classes of latency, in microseconds; a last class is without one.
 const LATENCIES: [u64; 14] = [
@@ -48,6 +48,8 @@ pub(crate) struct Counters {
     pub(crate) rows: AtomicU64,
     /// Requests being worked on.
     pub(crate) in_flight: AtomicU64,
+    /// Requests refused because the runtimes were late.
+    pub(crate) shed: AtomicU64,
     /// Fetches that the store did not answer.
     pub(crate) store_failures: AtomicU64,
     /// Requests in which a state could not be read.
@@ -150,6 +152,7 @@ impl Counters {
         for (name, count) in [
             ("rows", &self.rows),
             ("in_flight", &self.in_flight),
+            ("shed", &self.shed),
             ("store.failures", &self.store_failures),
             ("store.unreadable_states", &self.unreadable_states),
             ("store.connections", &self.store_connections),

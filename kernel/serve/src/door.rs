@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,10 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+use crate::access::Place;
 use crate::codec::BytesCodec;
 use crate::counters::Rpc;
-use crate::read::ReadPath;
+use crate::read::{ReadPath, now_us};
 use crate::refusal::Refusal;
 use crate::traces::Traced;
 use crate::wire::Reason;
@@ -143,7 +143,11 @@ async fn answer(
     request: tonic::Request<Bytes>,
     traced: Option<&Traced<'_>>,
 ) -> Result<Bytes, Refusal> {
-    let _place = Place::take(path)?;
+    let shared = &path.shared;
+    shared
+        .access
+        .admit(rpc, request.metadata(), request.get_ref(), now_us())?;
+    let _place = Place::take(&shared.counters, &shared.load)?;
     match rpc {
         Rpc::GetOnlineFeatures => {
             let patience = patience(request.metadata());
@@ -169,33 +173,6 @@ fn patience(metadata: &MetadataMap) -> Option<Duration> {
         _ => return None,
     };
     one.checked_mul(number)
-}
-
-/// A place among the requests in flight; given back when dropped, also when the caller goes away.
-struct Place<'a>(&'a ReadPath);
-
-impl<'a> Place<'a> {
-    fn take(path: &'a ReadPath) -> Result<Self, Refusal> {
-        let shared = &path.shared;
-        let limit = shared.settings.max_in_flight;
-        let before = shared.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = Self(path);
-        if before >= limit as u64 {
-            return Err(Refusal::new(
-                Code::ResourceExhausted,
-                Reason::Overloaded,
-                format!("{limit} requests are in flight, the most this server takes; retry later"),
-            )
-            .with("max_in_flight", limit.to_string()));
-        }
-        Ok(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.shared.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! answered for the served log (`served`). Python hosts it and is never on the way of a request; functions that are
 //! written in it run in processes of their own, whose host takes their calls from a queue (`functions`).
 
+mod access;
 mod answer;
 mod catalogue;
 mod check;
@@ -29,6 +30,7 @@ mod ulid;
 mod vector;
 mod wire;
 
+pub use access::AccessSettings;
 pub use functions::{FunctionCall, FunctionEnvironment};
 pub use served::Served;
 pub use server::{ServeError, Server};

@@ -295,7 +295,7 @@ fn not_a_message(name: &str, error: &prost::DecodeError) -> Refusal {
 }
 
 /// The server's clock, in microseconds since 1970.
-fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()

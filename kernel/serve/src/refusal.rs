@@ -3,6 +3,8 @@
 //! A refusal carries a stable reason, the places at fault and a text; on the wire it is a gRPC status with
 //! `google.rpc.Status` details, as `errors/v1/reason.proto` describes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::{Message, Name};
 use tonic::{Code, Status};
@@ -30,6 +32,7 @@ pub(crate) struct Refusal {
     message: String,
     fields: Vec<(String, String)>,
     metadata: Vec<(&'static str, String)>,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -41,6 +44,7 @@ impl Refusal {
             message: message.into(),
             fields: Vec::new(),
             metadata: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -78,6 +82,13 @@ impl Refusal {
         self
     }
 
+    /// The same refusal of which is known when to try again.
+    #[must_use]
+    pub(crate) fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
     /// The stable name of the reason.
     pub(crate) fn reason(&self) -> Reason {
         self.reason
@@ -103,6 +114,7 @@ impl From<Refusal> for Status {
             message,
             mut fields,
             metadata,
+            retry_after,
         } = refusal;
         let message = cut(message);
         let info = rpc::ErrorInfo {
@@ -116,7 +128,11 @@ impl From<Refusal> for Status {
         let mut details = vec![any(&info)];
         if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
             details.push(any(&rpc::RetryInfo {
-                retry_delay: Some(RETRY_AFTER),
+                retry_delay: Some(
+                    retry_after
+                        .and_then(|wait| wait.try_into().ok())
+                        .unwrap_or(RETRY_AFTER),
+                ),
             }));
         }
         if !fields.is_empty() {

@@ -16,6 +16,7 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{self, Access, watch_runtime};
 use crate::catalogue::Catalogue;
 use crate::connection::{Load, adopt_all};
 use crate::counters::Counters;
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     /// The revision of the catalogue, for those who wait for one; -1 without a catalogue.
     pub(crate) revision: watch::Sender<i64>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) access: Access,
+    pub(crate) load: Arc<access::Load>,
     pub(crate) served: ServedQueue,
     pub(crate) functions: FunctionQueue,
     pub(crate) traces: Traces,
@@ -163,6 +166,11 @@ impl Server {
         let functions = FunctionQueue::new(settings.function_queue);
         let made = Self {
             shared: Arc::new(Shared {
+                access: Access::new(settings.access.clone()),
+                load: Arc::new(access::Load::new(
+                    settings.max_in_flight,
+                    settings.access.queue_target,
+                )),
                 settings,
                 catalogue: ArcSwapOption::empty(),
                 revision: watch::Sender::new(-1),
@@ -252,6 +260,16 @@ impl Server {
         Ok(faults)
     }
 
+    /// Replaces the lists of who may call, as JSON: `projects` and `keys`.
+    pub fn publish_access(&self, json: &[u8]) -> Result<(), ServeError> {
+        self.shared.access.publish(json).map_err(ServeError::Plan)
+    }
+
+    /// Takes the keys that were used since the last time, each with when, in microseconds since 1970.
+    pub fn drain_key_uses(&self) -> Vec<(String, i64)> {
+        self.shared.access.drain_uses()
+    }
+
     /// Says whether callers should come; health answers `SERVING` once there is a plan as well.
     pub fn set_serving(&self, serving: bool) {
         self.life().serving = serving;
@@ -303,6 +321,7 @@ impl Server {
     /// What was counted, by name.
     pub fn counters(&self) -> Vec<(String, u64)> {
         let mut all = self.shared.counters.snapshot();
+        all.push(("in_flight.limit".to_owned(), self.shared.load.limit()));
         all.push(("served.waiting".to_owned(), self.shared.served.len() as u64));
         all.push(("functions.waiting".to_owned(), self.shared.functions.len() as u64));
         all.push(("spans.dropped".to_owned(), self.shared.traces.dropped()));
@@ -439,6 +458,7 @@ impl Worker {
             counters: Arc::clone(&shared.counters),
         };
         let store = Store::start(address, context);
+        tokio::spawn(watch_runtime(Arc::clone(&shared.load)));
         let door = Door::new(Arc::new(ReadPath::new(shared, store)), rest);
         let (adopted, incoming) = mpsc::unbounded_channel();
         tokio::spawn(adopt_all(connections, load, tls, adopted));

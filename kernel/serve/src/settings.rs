@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::access::AccessSettings;
 use crate::tls::{ClientFiles, ServerFiles};
 
 /// Settings of a server; fixed once it is made.
@@ -11,6 +12,8 @@ pub struct Settings {
     pub listen: String,
     /// Files for TLS towards callers, read again when they change; absent: without TLS.
     pub tls: Option<ServerFiles>,
+    /// Who may call, and how often.
+    pub access: AccessSettings,
     /// Where health alone listens, without TLS: `host:port`; absent: nowhere. Kubelets speak no TLS.
     pub health_listen: Option<String>,
     /// The store: `redis://[user[:password]@]host[:port][/database]`, or `rediss://` with TLS.

@@ -13,7 +13,7 @@ from services.registry.store.database import Database
 log = logging.getLogger(__name__)
 
 FOLDER: Final = Path(__file__).parent / "migrations"
-STEPS: Final = ("r0001", "r0002")
+STEPS: Final = ("r0001", "r0002", "r0003")
 """The schemas that this code knows, each by the step in `migrations/versions` that leads to it."""
 NEWEST: Final = STEPS[-1]
 FIRST: Final = STEPS[0]

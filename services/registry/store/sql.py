@@ -9,8 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.registry.domain.keys import ApiKey
 from services.registry.domain.plan import Change
 from services.registry.ports import Found, ListKey, Reason, Snapshot
+from services.registry.store import keys
 from services.registry.store.database import Database
 from services.registry.store.migrating import prepare
 from services.registry.store.tables import AUDIT, CATALOGUE, DEFINITIONS, MEANINGS, ORDER
@@ -74,6 +76,15 @@ class SqlStore:
             rows = connection.execute(query.order_by(*ORDER).limit(limit)).mappings().all()
         return [_definition(row) for row in rows]
 
+    def keys(self, projects: Collection[str] | None) -> Sequence[ApiKey]:
+        with self._reading() as connection:
+            return keys.read_keys(connection, projects)
+
+    def note_use(self, uses: Mapping[str, int]) -> None:
+        self._require_schema()
+        with self._database.writing() as connection:
+            keys.note_use(connection, uses)
+
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         self._require_schema()
@@ -94,9 +105,30 @@ class SqlTransaction:
     def read(self, projects: Collection[str]) -> Snapshot:
         return _read(self._connection, projects)
 
-    def write(self, changes: Sequence[Change], reason: Reason) -> int:
+    def keys(self, project: str) -> Sequence[ApiKey]:
+        return keys.read_keys(self._connection, {project})
+
+    def add_key(self, key: ApiKey, reason: Reason) -> int:
+        keys.add_key(self._connection, key)
+        return self._note_key("create_key", key, reason)
+
+    def revoke_key(self, key: ApiKey, reason: Reason) -> int:
+        keys.revoke_key(self._connection, key.id, reason.at_us)
+        return self._note_key("revoke_key", key, reason)
+
+    def _note_key(self, change: str, key: ApiKey, reason: Reason) -> int:
+        revision = self._next()
+        row = {"revision": revision, "at_us": reason.at_us, "actor": reason.actor, "reason": reason.text}
+        of_key = {"change": change, "project": key.project, "kind": "api_key", "ref": key.id, "meaning_hash": ""}
+        self._connection.execute(sa.insert(AUDIT).values({**row, **of_key, "differences": key.name}))
+        return revision
+
+    def _next(self) -> int:
         self._connection.execute(sa.update(CATALOGUE).values(revision=CATALOGUE.c.revision + 1))
-        revision = int(self._connection.execute(sa.select(CATALOGUE.c.revision)).scalar_one())
+        return int(self._connection.execute(sa.select(CATALOGUE.c.revision)).scalar_one())
+
+    def write(self, changes: Sequence[Change], reason: Reason) -> int:
+        revision = self._next()
         for change in changes:
             self._put(change.definition, revision)
             self._connection.execute(sa.insert(AUDIT).values(_audit_row(change, revision, reason)))

@@ -1,7 +1,7 @@
 """The tables as the newest migration leaves them.
 
 `catalogue` (one row: the revision), `meanings` (bytes by hash), `definitions` (what has which meaning), `audit` (who
-changed what, when and why; only ever added to).
+changed what, when and why; only ever added to), `api_keys` (of keys their hashes, never the keys).
 """
 
 from __future__ import annotations
@@ -57,6 +57,19 @@ AUDIT: Final = sa.Table(
     sa.Column("ref", sa.String(160), nullable=False),
     sa.Column("meaning_hash", sa.String(64), nullable=False),
     sa.Column("differences", sa.Text, nullable=False),
+)
+API_KEYS: Final = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("id", _NAME, primary_key=True),
+    sa.Column("project", _NAME, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("feature_services", sa.Text, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("created_at_us", sa.BigInteger, nullable=False),
+    sa.Column("expires_at_us", sa.BigInteger),
+    sa.Column("revoked_at_us", sa.BigInteger),
+    sa.Column("last_used_at_us", sa.BigInteger),
 )
 ORDER: Final = tuple(DEFINITIONS.c[name] for name in ("project", "kind_rank", "name", "major", "minor", "patch"))
 """The order of listings."""

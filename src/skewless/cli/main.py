@@ -36,7 +36,7 @@ def _lazy(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from skewless.cli import deadletters, finding, history, mesh, repository, serving
+    from skewless.cli import deadletters, finding, history, keys, mesh, repository, serving
     from skewless.cli import doctor as doctoring
 else:
     repository = _lazy("skewless.cli.repository")
@@ -46,6 +46,7 @@ else:
     serving = _lazy("skewless.cli.serving")
     history = _lazy("skewless.cli.history")
     deadletters = _lazy("skewless.cli.deadletters")
+    keys = _lazy("skewless.cli.keys")
 
 _EPILOG = (
     "Exit codes: 0 done; 1 done, but something is not as it should be (differences, an unhealthy part, a refused "
@@ -64,6 +65,8 @@ app = typer.Typer(
 )
 deadletter = typer.Typer(help="List refused records, or send them again.", rich_markup_mode=None)
 app.add_typer(deadletter, name="deadletter")
+key = typer.Typer(help="Make, list or revoke API keys of the online service.", rich_markup_mode=None)
+app.add_typer(key, name="key")
 
 Data = Annotated[Path, typer.Option("--data", envvar="SKEWLESS_DATA", help="Data directory of the mesh.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; errors as JSON on stderr.")]
@@ -328,6 +331,43 @@ def replay_letters(
     """
     with finding.project_store(data.resolve(), project, "stream_agg") as store:
         _finish(deadletters.replayed(store, source, at, reason), as_json=as_json)
+
+
+@key.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="What it is called, for people.")],
+    *,
+    service: Annotated[list[str], typer.Option("--service", help="Only this feature service, repeated.")] = [],  # noqa: B006
+    expires_in: Annotated[
+        str | None, typer.Option("--expires-in", help="How long it holds, such as 90d or 12h.")
+    ] = None,
+    project: Project = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Make a key of a project and show it, once."""
+    with finding.project_store(data.resolve(), project, "registry") as store:
+        _finish(keys.created(store, name, service, expires_in), as_json=as_json)
+
+
+@key.command("list")
+def list_keys(*, project: Project = None, data: Data = DATA, as_json: Json = False) -> None:
+    """List the keys of a project, revoked and expired ones too."""
+    with finding.project_store(data.resolve(), project, "registry") as store:
+        _finish(keys.listed(store), as_json=as_json)
+
+
+@key.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `skewless key list` shows it.")],
+    *,
+    project: Project = None,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """End a key; servers refuse it some seconds later."""
+    with finding.project_store(data.resolve(), project, "registry") as store:
+        _finish(keys.revoked(store, key_id), as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

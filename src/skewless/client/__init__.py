@@ -1,12 +1,14 @@
 """What applications import: `Store`, and the answers it gives."""
 
 from skewless.client.results import (
+    ApiKey,
     Change,
     DeadLetter,
     Difference,
     Explanation,
     FeatureProfile,
     LetterReplay,
+    NewApiKey,
     OnlineFeatures,
     Plan,
     Replay,
@@ -18,12 +20,14 @@ from skewless.client.results import (
 from skewless.client.store import Store
 
 __all__ = [
+    "ApiKey",
     "Change",
     "DeadLetter",
     "Difference",
     "Explanation",
     "FeatureProfile",
     "LetterReplay",
+    "NewApiKey",
     "OnlineFeatures",
     "Plan",
     "Replay",

@@ -238,3 +238,20 @@ def report(answer: validator_pb.GetReportResponse) -> results.Report:
         not_replayed=answer.not_replayed,
         unread=answer.unread,
     )
+
+
+def api_key(message: registry_pb.ApiKey) -> results.ApiKey:
+    """What is kept of a key."""
+
+    def optional(name: str) -> int | None:
+        return getattr(message, name) if message.HasField(name) else None
+
+    return results.ApiKey(
+        message.id,
+        message.name,
+        tuple(message.feature_services),
+        message.created_at_us,
+        optional("expires_at_us"),
+        optional("revoked_at_us"),
+        optional("last_used_at_us"),
+    )

@@ -324,3 +324,34 @@ class Report:
     """Records of the served log, of all projects, that were not read yet; they are not in ``seen``."""
     not_replayed: int = 0
     """Vectors with a value of a Python function that was not computed again; whatever else could be is equal."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """What the registry keeps of an API key; times are microseconds since 1970."""
+
+    id: str
+    """The part of the key that may be shown; `Store.revoke_api_key` takes it."""
+    name: str
+    feature_services: tuple[str, ...]
+    """Names of the feature services that it may ask for; empty: everything of the project."""
+    created_at_us: int
+    expires_at_us: int | None
+    revoked_at_us: int | None
+    last_used_at_us: int | None
+    """To about ten seconds."""
+
+    def state(self, now_us: int) -> str:
+        """``revoked``, ``expired`` or ``valid``."""
+        if self.revoked_at_us is not None:
+            return "revoked"
+        return "expired" if self.expires_at_us is not None and self.expires_at_us <= now_us else "valid"
+
+
+@dataclass(frozen=True)
+class NewApiKey:
+    """A key that was just made."""
+
+    api_key: ApiKey
+    key: str = field(repr=False)
+    """The key itself, for ``Store(api_key=...)``; it is not shown again."""

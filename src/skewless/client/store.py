@@ -136,6 +136,34 @@ class Store:
         pages = self._registry.pages("ListDefinitions", request, self.timeout_s)
         return (definition_from_proto(definition) for page in pages for definition in page.definitions)
 
+    def create_api_key(
+        self, name: str, *, feature_services: Sequence[str] = (), expires_at: dt.datetime | int | None = None
+    ) -> results.NewApiKey:
+        """Makes a key of this project for the online service, which knows it some seconds later.
+
+        feature_services: names of those that it may ask for, without version; none: everything of the project.
+        expires_at: when it ends, an aware ``datetime`` or microseconds; None: never.
+        """
+        request = registry_pb.CreateApiKeyRequest(
+            project=self.project,
+            name=_asking.text(name, "name"),
+            feature_services=_asking.texts(feature_services, "feature_services"),
+            expires_at_us=_asking.instant(expires_at, "expires_at"),
+        )
+        answer = self._registry.call("CreateApiKey", request, self.timeout_s)
+        return results.NewApiKey(_reading.api_key(answer.api_key), answer.key)
+
+    def list_api_keys(self) -> list[results.ApiKey]:
+        """All keys of this project, revoked and expired ones too, in the order in which they were made."""
+        request = registry_pb.ListApiKeysRequest(project=self.project)
+        answer = self._registry.call("ListApiKeys", request, self.timeout_s)
+        return [_reading.api_key(message) for message in answer.api_keys]
+
+    def revoke_api_key(self, key_id: str) -> results.ApiKey:
+        """Revokes a key of this project; the online service refuses it some seconds later. UnknownResourceError."""
+        request = registry_pb.RevokeApiKeyRequest(project=self.project, id=_asking.text(key_id, "key_id"))
+        return _reading.api_key(self._registry.call("RevokeApiKey", request, self.timeout_s).api_key)
+
     def get_online_features(
         self,
         features: str | Sequence[str],

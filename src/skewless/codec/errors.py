@@ -53,6 +53,12 @@ CODES: Final[dict[Reason, int]] = {
     Reason.INTERNAL: code_pb2.INTERNAL,
     Reason.BUSY: code_pb2.FAILED_PRECONDITION,
     Reason.FUNCTION_NOT_SERVED: code_pb2.FAILED_PRECONDITION,
+    Reason.API_KEY_MISSING: code_pb2.UNAUTHENTICATED,
+    Reason.API_KEY_UNKNOWN: code_pb2.UNAUTHENTICATED,
+    Reason.API_KEY_EXPIRED: code_pb2.UNAUTHENTICATED,
+    Reason.API_KEY_REVOKED: code_pb2.UNAUTHENTICATED,
+    Reason.API_KEY_FORBIDDEN: code_pb2.PERMISSION_DENIED,
+    Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
 }
 """The gRPC code of each reason."""
 

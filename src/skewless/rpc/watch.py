@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,7 @@ class CatalogWatcher:
     on_catalog: called from the watcher's thread. What it raises is logged, and the same catalogue is handed to
     it again after a wait.
     keep: a file for the last answer; None: it is not kept.
+    on_api_keys: called before it with the API keys, with their hashes; None: they are not asked for.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class CatalogWatcher:
         on_catalog: Callable[[Catalog], None],
         projects: Iterable[str] = (),
         keep: Path | None = None,
+        on_api_keys: Callable[[Sequence[pb.ApiKey]], None] | None = None,
     ) -> None:
         self._address = address
         self._kept = None if keep is None else KeptAnswer(keep)
         self._kept_after: float | None = time.monotonic() + _KEPT_AFTER_S
         self._on_catalog = on_catalog
         self._projects = tuple(projects)
+        self._on_api_keys = on_api_keys
         self._stop = threading.Event()
         self._first = threading.Event()
         self._call: grpc.Call | None = None
@@ -103,7 +106,11 @@ class CatalogWatcher:
         """One call: until it fails or the watcher is stopped."""
         with connect(self._address) as channel:
             call = stubs.RegistryServiceStub(channel).Watch(
-                pb.WatchRequest(projects=self._projects, known_revision=self.revision),
+                pb.WatchRequest(
+                    projects=self._projects,
+                    known_revision=self.revision,
+                    with_api_keys=self._on_api_keys is not None,
+                ),
                 metadata=METADATA,
             )
             with self._lock:
@@ -135,6 +142,8 @@ class CatalogWatcher:
             self._kept.keep(answer)
 
     def _hand_over(self, answer: pb.WatchResponse) -> None:
+        if self._on_api_keys is not None:
+            self._on_api_keys(answer.api_keys)
         self._on_catalog(catalog_from_proto(answer.definitions, answer.revision))
         self.revision = answer.revision
         self._first.set()
@@ -167,6 +176,7 @@ def watch_catalog(
     *,
     projects: Iterable[str] = (),
     keep: Path | None = None,
+    on_api_keys: Callable[[Sequence[pb.ApiKey]], None] | None = None,
 ) -> CatalogWatcher:
     """Starts following the registry at ``address`` for ``projects`` (none: all)."""
-    return CatalogWatcher(address, on_catalog, projects, keep).start()
+    return CatalogWatcher(address, on_catalog, projects, keep, on_api_keys).start()

@@ -101,6 +101,10 @@ REQUESTS: Final = Metric(
 VALUES: Final = Metric("skewless_online_values", "counter", "Values answered, by status", ("status",), _ONLINE)
 ROWS: Final = Metric("skewless_online_rows", "counter", "Rows answered", (), _ONLINE)
 IN_FLIGHT: Final = Metric("skewless_online_requests_in_flight", "gauge", "Requests being answered", (), _ONLINE)
+IN_FLIGHT_LIMIT: Final = Metric(
+    "skewless_online_in_flight_limit", "gauge", "Requests that may be answered at once, fewer while late", (), _ONLINE
+)
+SHED: Final = Metric("skewless_online_shed", "counter", "Requests refused because threads were late", (), _ONLINE)
 STORE_FAILURES: Final = Metric(
     "skewless_online_store_failures", "counter", "Reads that the store did not answer", (), _ONLINE
 )

@@ -21,7 +21,7 @@ from skewless.local.supervisor import DEFAULT_PORTS
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 HEAVY = ("grpc", "google.protobuf", "pyarrow", "numpy", "rich", "pydantic", "skewless.client", "skewless_kernel")
 COMMANDS = ["up", "down", "status", "doctor", "init", "plan", "apply", "diff"]
-COMMANDS += ["get", "materialize", "train", "replay", "explain", "deadletter"]
+COMMANDS += ["get", "materialize", "train", "replay", "explain", "deadletter", "key"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,8 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_and_takes_json(command: str) -> None:
-    for words in [["deadletter", "list"], ["deadletter", "replay"]] if command == "deadletter" else [[command]]:
+    own = {"deadletter": ["list", "replay"], "key": ["create", "list", "revoke"]}
+    for words in [[command, *([sub] if sub else [])] for sub in own.get(command, [""])]:
         result = CliRunner().invoke(cli.app, [*words, "--help"])
         assert result.exit_code == 0
         assert "--json" in result.output

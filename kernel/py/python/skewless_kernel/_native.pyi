@@ -546,6 +546,10 @@ class OnlineServer:
         tls_identity: tuple[PathLike[str], PathLike[str]] | None = None,
         tls_client_ca_file: PathLike[str] | None = None,
         health_listen: str | None = None,
+        api_keys_required: bool = False,
+        key_rate: int = 0,
+        project_rate: int = 0,
+        queue_target_ms: int = 0,
     ) -> Self:
         """Does nothing yet.
 
@@ -554,6 +558,9 @@ class OnlineServer:
         store_ca_file: certificates that the store's is to be signed by, as PEM; None: those of the system.
         tls_identity: files with the server's certificate and key, as PEM; read again when they change. None: no TLS.
         tls_client_ca_file: callers must show a certificate that one of these signed; None: none is asked for.
+        api_keys_required: calls without a valid API key are refused; see `publish_access`.
+        key_rate, project_rate: calls a second of a key and for a project; more are refused (RATE_LIMITED). 0: no limit.
+        queue_target_ms: when the threads are later than this, less than ``max_in_flight`` is let in. 0: never.
         health_listen: where health alone is answered, without TLS: ``host:port``; None: nowhere.
         store_identity: files with this side's certificate and key, as PEM, for a store that asks for them.
         max_in_flight: requests worked on at once; further ones are refused (OVERLOADED).
@@ -580,6 +587,18 @@ class OnlineServer:
         meaning being the text of the canonical document. Gives the faults of what could not be compiled: that is
         refused by name, the rest is served. Raises ValueError when the document cannot be read; the plan before stays.
         """
+
+    def publish_access(self, lists_json: bytes) -> None:
+        """Replaces the lists of who may call; what was used of rates is kept.
+
+        lists_json: an object with ``projects`` (names) and ``keys``: each with ``id``, ``project``, ``hash`` (SHA-256
+        of the key, in hexadecimal), ``feature_services``, ``expires_at_us`` or null, ``revoked``.
+
+        Raises ValueError if it cannot be read; the lists before stay.
+        """
+
+    def drain_key_uses(self) -> list[tuple[str, int]]:
+        """API keys that were used since the last time: id, and when to about a second, in microseconds since 1970."""
 
     def say_waiting_for(self, what: str) -> None:
         """What requests are told, before the first plan, that the server waits for."""
