@@ -43,10 +43,17 @@ KINDS: Final = {
     "lag": "W13",
     "lifetime": "W10",
     "exact": "W11",
+    "calendar": "W15",
+    "previous_calendar": "W18",
 }
 """The kinds of windows, each with its clause."""
-KIND_WORDS: Final = {"tumbling": "open tumbling", "previous": "last full tumbling", "lag": "lagged"}
-WITHOUT_WIDTH: Final = {"lifetime"}
+KIND_WORDS: Final = {
+    "tumbling": "open tumbling",
+    "previous": "last full tumbling",
+    "lag": "lagged",
+    "previous_calendar": "last full calendar",
+}
+WITHOUT_WIDTH: Final = {"lifetime", "calendar", "previous_calendar"}
 """The kinds that have no declared width."""
 
 
@@ -58,7 +65,6 @@ def page() -> str:
     for kind, clause in KINDS.items():
         header = [f"Over {KIND_WORDS.get(kind, kind)} windows ({clause})", *(name or "no column" for name in INPUTS)]
         parts.append(_table(header, ([f"`{law.name}`", *_counts(law, kind, counted)] for law in laws)))
-    parts.append("Calendar windows are refused for now (F1).\n")
     return "\n".join(parts)
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         OnDemandFeatureView,
         StreamFeatureView,
     )
-    from skewless.definitions.windows import exact, lag, lifetime, tumbling
+    from skewless.definitions.windows import calendar, exact, lag, lifetime, tumbling
     from skewless.protobuf.payload import Protobuf
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "StreamFeatureView",
     "StreamSource",
     "avg",
+    "calendar",
     "count",
     "count_distinct",
     "count_where",
@@ -103,7 +104,7 @@ _HOMES = {
     "skewless.definitions.views": (
         "BatchFeatureView FeatureService LatestFeatureView OnDemandFeatureView StreamFeatureView"
     ),
-    "skewless.definitions.windows": "exact lag lifetime tumbling",
+    "skewless.definitions.windows": "calendar exact lag lifetime tumbling",
     "skewless.protobuf.payload": "Protobuf",
 }
 _FOUND_IN = {name.rstrip("_"): (home, name) for home, names in _HOMES.items() for name in names.split()}

@@ -17,6 +17,7 @@ from tools.aggregations_page import INPUTS, KINDS, PAGE, case_counts, is_refused
 
 LAWS = kernel.aggregations()
 BY_LAW = pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+_CALENDAR = {"kind": "calendar", "unit": "day", "zone": "UTC", "tzdata": kernel.TZDATA_VERSION}
 WINDOWS: dict[str, dict[str, Any]] = {
     "sliding": {},
     "tumbling": {"window": {"kind": "tumbling", "previous": False}},
@@ -24,6 +25,8 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "lag": {"window": {"kind": "lag", "lag_us": 7_200_000_000}},
     "lifetime": {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}},
     "exact": {"hop_us": 0, "window": {"kind": "exact", "bound": 7}},
+    "calendar": {"window_us": None, "hop_us": 86_400_000_000, "window": {**_CALENDAR, "previous": False}},
+    "previous_calendar": {"window_us": None, "hop_us": 86_400_000_000, "window": {**_CALENDAR, "previous": True}},
 }
 COLUMNS = {"int64": "i", "float64": "x", "bool": "b", "string": "s", "timestamp": "t"}
 

@@ -236,7 +236,8 @@ def _to_int(x: Any) -> Value:
 
 
 @cache
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """A zone of the pinned data."""
     # The package's data, never the machine's, whose history before 1970 differs by distributor.
     with files("tzdata.zoneinfo").joinpath(*name.split("/")).open("rb") as data:
         return ZoneInfo.from_file(data, name)
@@ -246,7 +247,7 @@ def _local(part: Callable[[datetime], Value]) -> Callable[[int, str], Value]:
     def run(instant: int, zone: str) -> Value:
         if not FIRST_INSTANT <= instant < END_OF_INSTANTS:
             raise OverflowedError
-        return part((EPOCH + timedelta(microseconds=instant)).astimezone(_zone(zone)))
+        return part((EPOCH + timedelta(microseconds=instant)).astimezone(zone_of(zone)))
 
     return run
 

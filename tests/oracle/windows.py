@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tests.oracle.aggregates import Aggregation, aggregate
+from tests.oracle.calendar import calendar_edges
 from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event, Knowledge, by_identity
 from tests.oracle.grid import DEFAULT_ORIGIN, floor_to_hop
@@ -16,11 +17,14 @@ Filter = Callable[[Row], Value]
 
 @dataclass(frozen=True)
 class Shape:
-    """The kind of a window; `bound` of an exact one, `lag` of a lagged one in microseconds."""
+    """The kind of a window; `bound` of an exact one, `lag` of a lagged one in microseconds, `unit` and `zone` of one of
+    a calendar."""
 
     kind: str = "sliding"
     bound: int = 0
     lag: int = 0
+    unit: str = ""
+    zone: str = ""
 
 
 SLIDING = Shape()
@@ -93,6 +97,14 @@ def contributing(
 
 def edges(feature: WindowFeature, request_time: int, origin: int) -> tuple[int | None, int]:
     """Where a window begins (None: never) and ends, for a request."""
+    if feature.shape.zone:  # W15, W18
+        shape = feature.shape
+        begun, before = calendar_edges(shape.unit, shape.zone, request_time, feature.hop, origin)
+        return (begun, request_time) if shape.kind == "calendar" else (before, begun)
+    return _edges(feature, request_time, origin)
+
+
+def _edges(feature: WindowFeature, request_time: int, origin: int) -> tuple[int | None, int]:
     width = feature.width
     if feature.shape.kind == "sliding":  # W1
         return floor_to_hop(request_time - width, feature.hop, origin), request_time

@@ -54,6 +54,17 @@ KINDS = (
     (HOUR, 0, Shape("exact", bound=1)),
     (6 * HOUR, 0, Shape("exact", bound=3)),
     (DAY, 0, Shape("exact", bound=100)),
+    *(
+        (0, hop, Shape(kind, unit=unit, zone=zone))
+        for kind in ("calendar", "previous_calendar")
+        for unit, zone, hop in (
+            ("hour", "Australia/Lord_Howe", 15 * MINUTE),
+            ("hour", "Asia/Kathmandu", MINUTE),
+            ("day", "America/St_Johns", 15 * MINUTE),
+            ("day", "Africa/Monrovia", 15 * MINUTE),
+            ("week", "Europe/Berlin", HOUR),
+        )
+    ),
 )
 _NUMBERS = ("sum", "avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate")
 _QUANTILES = tuple(
@@ -149,17 +160,19 @@ def window_specs(draw: st.DrawFn) -> WindowSpec:
     for number in range(draw(st.integers(1, 6))):
         width, hop, shape = draw(edges())
         what = draw(st.sampled_from(AGGREGATIONS).filter(lambda what: width or what.agg != "rate"))  # noqa: B023
-        if shape.kind in {"previous", "lag"}:  # F1
+        if shape.kind in {"previous", "lag", "previous_calendar"}:  # F1
             what = replace(what, precision=None)
         if what.agg == "count_where":
             where[f"f{number}"] = draw(st.sampled_from(CONDITIONS))
             what = replace(what, where=condition(where[f"f{number}"], {c.name: c.type for c in COLUMNS}))
         features.append(WindowFeature(f"f{number}", what, width, hop, shape))
+    on_calendars = [f.hop for f in features if f.shape.zone]
+    origins = [at for at in (4 * DAY, 0, 12_345_678, -7 * DAY - 1) if all(at % hop == 0 for hop in on_calendars)]
     return WindowSpec(
         features=tuple(features),
         types={f.name: result_type(f.what) for f in features},
         where=where,
-        origin=draw(st.sampled_from([4 * DAY, 0, 12_345_678, -7 * DAY - 1])),
+        origin=draw(st.sampled_from(origins)),
         head_slack=draw(st.sampled_from([0, 2 * SECOND, MINUTE])),
         back_slack=draw(st.sampled_from([0, 5 * MINUTE, HOUR])),
         head_max=draw(st.sampled_from([1, 2, 5, 256])),

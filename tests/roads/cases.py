@@ -404,14 +404,17 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[st
 
 
 def _edges(width: str, hop: str | None = None, window: str | None = None) -> tuple[int, int | None, Shape]:
-    """Width, hop and kind of a window: `tumbling 1h`, `previous 1h`, `lifetime`, `exact 10min bound 5`, `lag 1d by 7d`;
-    without a kind it slides."""
+    """Width, hop and kind of a window: `tumbling 1h`, `previous 1h`, `lifetime`, `exact 10min bound 5`, `lag 1d by 7d`,
+    `calendar day Europe/Berlin`, `previous_calendar day Europe/Berlin`; without a kind it slides."""
     given = None if hop is None else duration(hop)
     if window is None:
         return duration(width), given or default_hop(duration(width)), SLIDING
     kind, *words = window.split()
     if kind == "lifetime":
         return 0, 0, Shape(kind)
+    if kind in {"calendar", "previous_calendar"}:
+        unit, zone = words
+        return 0, given or 15 * MINUTE, Shape(kind, unit=unit, zone=zone)
     wide = duration(words[0])
     if kind == "exact":
         assert words[1] == "bound"

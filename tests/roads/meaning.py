@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import rfc8785
@@ -12,6 +13,7 @@ from tests.oracle.verdicts import Column
 from tests.oracle.windows import WindowFeature
 from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
 
+TZDATA = import_module("tzdata").IANA_VERSION
 CREATED_COLUMN = "created_time"
 _STATE_LIMIT = 4 * 1024 * 1024
 _ENTITY = {"name": "thing", "keys": [{"name": KEY_COLUMN, "type": "string"}]}
@@ -164,6 +166,10 @@ def _edges(feature: WindowFeature) -> dict[str, Any]:
         return {"window_us": feature.width, "hop_us": feature.hop}
     if shape.kind == "lifetime":
         return {"window_us": None, "hop_us": None, "window": {"kind": "lifetime"}}
+    if shape.kind in {"calendar", "previous_calendar"}:
+        calendar = {"kind": "calendar", "unit": shape.unit, "zone": shape.zone, "tzdata": TZDATA}
+        window = {**calendar, "previous": shape.kind != "calendar"}
+        return {"window_us": None, "hop_us": feature.hop, "window": window}
     own: dict[str, Any] = {
         "tumbling": {"kind": "tumbling", "previous": False},
         "previous": {"kind": "tumbling", "previous": True},

@@ -64,6 +64,14 @@ mod _native {
 
     const _: () = assert!(time::LEAST_HOPS == 48);
 
+    /// The hop of a calendar window when its definition names none, or None if there is no such unit or zone: the
+    /// greatest on which all of them begin since 1980.
+    #[pyfunction]
+    fn calendar_hop(unit: &str, zone: &str) -> Option<i64> {
+        let zone = skewless_core::window::NamedZone::named(zone)?;
+        Some(skewless_core::window::Unit::named(unit)?.grid(zone))
+    }
+
     /// One arm per error of the core crate, so that a new one does not compile until it has a class here.
     // By value: it is the argument of `map_err`.
     #[allow(clippy::needless_pass_by_value)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from skewless import kernel
 from skewless.definitions import durations
@@ -117,6 +117,33 @@ class Exact(Window):
         return f"exact_{_length(self.width)}"
 
 
+@dataclass(frozen=True)
+class Calendar(Window):
+    """A local hour, day, week or month: the one that is open, or the last full one."""
+
+    unit: str
+    zone: str
+    previous: bool
+
+    def members(self, build: Build, hop: Duration | None) -> dict[str, Any]:
+        # A unit or zone that there is not is told by the kernel, with its place.
+        found = kernel.calendar_hop(self.unit, self.zone)
+        return {
+            "window_us": None,
+            "hop_us": build.length(hop) if hop is not None else found or STAND_IN_US,
+            "window": {
+                "kind": "calendar",
+                "unit": self.unit,
+                "zone": self.zone,
+                "tzdata": kernel.TZDATA_VERSION,
+                "previous": self.previous,
+            },
+        }
+
+    def suffix(self) -> str:
+        return f"{'previous' if self.previous else 'calendar'}_{self.unit}"
+
+
 def tumbling(width: Duration, *, previous: bool = False) -> Window:
     """The bucket that is open at the request time: buckets of ``width`` follow one another from the view's origin.
 
@@ -129,6 +156,14 @@ def lag(width: Duration, *, by: Duration) -> Window:
     """A window that slides ``by`` behind the request, both edges on the hop: ``lag("7d", by="7d")`` is the week before
     the last seven days."""
     return Lag(width, by)
+
+
+def calendar(unit: Literal["hour", "day", "week", "month"], zone: str, *, previous: bool = False) -> Window:
+    """The local hour, day, week (from Monday) or month that is open at the request time, by the clock of an IANA zone.
+
+    previous: the last full one instead. The release of the zone data belongs to the meaning.
+    """
+    return Calendar(unit, zone, previous)
 
 
 def lifetime() -> Window:

@@ -35,7 +35,11 @@ def test_each_kind_has_its_name_its_hop_and_its_member() -> None:
         skewless.lag("7d", by="90m"),
         skewless.lifetime(),
         skewless.exact("10m", bound=50),
+        skewless.calendar("day", "Europe/Berlin"),
+        skewless.calendar("hour", "Asia/Kolkata", previous=True),
+        skewless.calendar("month", "UTC"),
     ]
+    calendar = {"kind": "calendar", "tzdata": kernel.TZDATA_VERSION}
     features = json.loads(meaning(skewless.count("n", windows=windows)))["features"]
     assert [(f["name"], f["window_us"], f["hop_us"], f.get("window")) for f in features] == [
         ("n_1h", HOUR, 60 * US, None),
@@ -44,6 +48,9 @@ def test_each_kind_has_its_name_its_hop_and_its_member() -> None:
         ("n_7d_lag_90m", 7 * DAY, 900 * US, {"kind": "lag", "lag_us": 5_400 * US}),
         ("n_lifetime", None, None, {"kind": "lifetime"}),
         ("n_exact_10m", 600 * US, 0, {"kind": "exact", "bound": 50}),
+        ("n_calendar_day", None, HOUR, {**calendar, "unit": "day", "zone": "Europe/Berlin", "previous": False}),
+        ("n_previous_hour", None, 900 * US, {**calendar, "unit": "hour", "zone": "Asia/Kolkata", "previous": True}),
+        ("n_calendar_month", None, DAY, {**calendar, "unit": "month", "zone": "UTC", "previous": False}),
     ]
 
 
@@ -65,6 +72,10 @@ def test_one_window_stands_for_itself_and_a_mapping_names_it() -> None:
         (skewless.count("n", windows=skewless.lag("1h", by="1500ms")), "NO_DEFAULT_HOP"),
         (skewless.count("n", windows=skewless.tumbling("soon")), "MALFORMED_DURATION"),
         (skewless.count("n", windows=skewless.exact("1h", bound=0)), "OUT_OF_RANGE"),
+        (skewless.count("n", windows=skewless.calendar("day", "Europe/Atlantis")), "UNKNOWN_ZONE"),
+        (skewless.count("n", windows=skewless.calendar("year", "UTC")), "UNKNOWN_UNIT"),  # type: ignore[arg-type]
+        (skewless.count("n", windows=skewless.calendar("day", "Asia/Kolkata"), hop="1h"), "HOP_NOT_ON_CALENDAR"),
+        (skewless.rate("n", windows=skewless.calendar("day", "UTC")), "NO_DECLARED_WIDTH"),
     ],
 )
 def test_what_cannot_be_is_told(feature: Aggregate, reason: str) -> None:
@@ -82,6 +93,9 @@ def test_what_cannot_be_is_told(feature: Aggregate, reason: str) -> None:
         (skewless.lag("1d", by="1d"), 52 * HOUR),
         ([skewless.exact("90s", bound=5), "1h"], 99 * HOUR),
         (["1h", skewless.lifetime()], None),
+        (skewless.calendar("day", "America/New_York"), 3 * DAY + 5 * HOUR),
+        (skewless.calendar("day", "America/New_York", previous=True), 2 * DAY + 5 * HOUR),
+        (skewless.calendar("month", "UTC"), 0),
     ],
 )
 def test_offline_reads_events_from_the_earliest_edge_on(windows: object, needed: int | None) -> None:

@@ -184,6 +184,7 @@ impl WindowView {
         let filter = read_filter(&at.key("filter"), &source.columns);
         let features = read_features(&at.key("features"), &source.columns)?;
         let (origin, slacks, back_slack) = (origin?, slacks?, back_slack?);
+        check_origin(&at.key("origin_us"), origin, &features)?;
         let layout = Layout::new(&features, source.columns.columns(), origin);
         check_size(
             at,
@@ -390,6 +391,24 @@ fn read_bound(at: &Reader<'_>, aggregation: Aggregation) -> Option<Option<usize>
     place.fault(
         "UNEXPECTED_BOUND",
         format!("{} has no bound; write null", aggregation.name()),
+    )
+}
+
+/// Refuses an origin whose hops the beginnings of calendar windows would not lie on.
+fn check_origin(at: &Reader<'_>, origin: i64, features: &[WindowFeature]) -> Option<()> {
+    let is_off = |feature: &&WindowFeature| {
+        matches!(feature.shape, WindowKind::Calendar(_)) && origin % feature.hop != 0
+    };
+    let Some(feature) = features.iter().find(is_off) else {
+        return Some(());
+    };
+    at.fault(
+        "ORIGIN_NOT_ON_CALENDAR",
+        format!(
+            "the calendar window of {} begins on a whole number of its hops of {} us since 1970, and the origin does not; \
+             choose an origin that does, or a finer hop",
+            feature.name, feature.hop
+        ),
     )
 }
 

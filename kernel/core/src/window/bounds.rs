@@ -4,6 +4,7 @@
 //! exact, an event at `T` is not visible to the prediction at `T`; the tail edge snaps down to the hop. The other
 //! kinds put one or both of the edges elsewhere. No edge ever goes back as `T` goes on.
 
+use super::calendar::Calendar;
 use crate::time::floor_to_hop;
 
 /// What kind of window, by where its edges lie.
@@ -27,6 +28,8 @@ pub enum WindowKind {
         /// How long before the request it ends, microseconds; a multiple of the hop.
         lag: i64,
     },
+    /// From the beginning of the local hour, day, week or month up to the request, or the one before.
+    Calendar(Calendar),
 }
 
 /// The edges of a window, microseconds.
@@ -58,6 +61,14 @@ impl Window {
             WindowKind::Lag { lag } => {
                 floor(request.saturating_sub(lag).saturating_sub(self.width), self.hop)
             }
+            WindowKind::Calendar(calendar) => {
+                let open = calendar.open(request, self.hop, origin);
+                if calendar.previous {
+                    calendar.before(open, self.hop, origin)
+                } else {
+                    open
+                }
+            }
         }
     }
 
@@ -67,13 +78,18 @@ impl Window {
         match self.kind {
             WindowKind::Previous => floor(request, self.width),
             WindowKind::Lag { lag } => floor(request.saturating_sub(lag), self.hop),
+            WindowKind::Calendar(calendar) if calendar.previous => calendar.open(request, self.hop, origin),
             _ => request,
         }
     }
 
     /// Whether it has an upper edge of its own, so that it does not see all that was folded.
     pub(crate) fn is_closed(self) -> bool {
-        matches!(self.kind, WindowKind::Previous | WindowKind::Lag { .. })
+        match self.kind {
+            WindowKind::Previous | WindowKind::Lag { .. } => true,
+            WindowKind::Calendar(calendar) => calendar.previous,
+            _ => false,
+        }
     }
 
     /// Below which no edge of a request at or after this time lies: what the tail horizon follows. A window without
@@ -96,6 +112,9 @@ impl Window {
             WindowKind::Lifetime => None,
             WindowKind::Previous => Some(2 * self.width),
             WindowKind::Lag { lag } => Some(lag + self.width),
+            WindowKind::Calendar(calendar) => {
+                Some(calendar.unit.longest() * if calendar.previous { 2 } else { 1 })
+            }
             _ => Some(self.width),
         }
     }
@@ -105,7 +124,7 @@ impl Window {
         match self.kind {
             WindowKind::Sliding | WindowKind::Exact { .. } | WindowKind::Previous => self.width,
             WindowKind::Lag { lag } => lag + self.width,
-            WindowKind::Tumbling | WindowKind::Lifetime => 0,
+            WindowKind::Tumbling | WindowKind::Lifetime | WindowKind::Calendar(_) => 0,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod buckets;
+mod calendar;
 mod cell;
 mod codec;
 mod frame;
@@ -25,6 +26,7 @@ mod tails;
 mod tiles;
 
 pub use bounds::{INSTANT, Window, WindowKind, entered, past};
+pub use calendar::{Calendar, NamedZone, Unit};
 pub use cell::{Cell, LONGEST_TEXT};
 pub use codec::{BodyMark, Encoded};
 pub use frame::{Frame, FrameColumn, FrameTimes, FrameValues, Log, TooMany, contributing, frame};

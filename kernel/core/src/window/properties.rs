@@ -278,6 +278,14 @@ fn edges(feature: &WindowFeature, request: i64, origin: i64) -> (i64, i64) {
             floor(request - lag, feature.hop),
         ),
         WindowKind::Exact { .. } => (request - feature.window, request),
+        // Judged against the zone data of another library, in Python.
+        WindowKind::Calendar(_) => {
+            let window = feature.edges();
+            (
+                window.lower_edge(request, origin),
+                window.upper_edge(request, origin),
+            )
+        }
     }
 }
 

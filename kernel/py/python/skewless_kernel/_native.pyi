@@ -30,6 +30,7 @@ __all__ = [
     "Token",
     "__build__",
     "aggregations",
+    "calendar_hop",
     "check_expression",
     "check_meaning",
     "default_hop",
@@ -57,6 +58,12 @@ def floor_to_hop(t: int, hop: int, origin: int = 345_600_000_000) -> int:
     The default origin is Monday, 1970-01-05T00:00Z.
 
     Raises ValueError if the hop is not positive or the answer does not fit 64 bits.
+    """
+
+def calendar_hop(unit: str, zone: str) -> int | None:
+    """The hop of a calendar window when its definition names none, or None if there is no such unit or zone.
+
+    It is the greatest on which all of them begin since 1980.
     """
 
 def default_hop(width: int, lag: int = 0, least_hops: int = 48) -> int | None:
