@@ -234,6 +234,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A magnitude of at most `N` limbs and whether it is negative.
+    #[inline]
     pub(crate) fn wide<const N: usize>(&mut self) -> Result<(Wide<N>, bool), BytesError> {
         let before = self.rest;
         let taken = self.take_wide::<N>()?;

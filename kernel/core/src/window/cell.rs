@@ -208,6 +208,19 @@ impl Cell {
         }
     }
 
+    /// Reads a cell that is null or valid, without making one of it.
+    #[inline]
+    pub(super) fn read_ordered<'a, N>(
+        reader: &mut Reader<'a>,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<N, BytesError>,
+    ) -> Result<Option<N>, BytesError> {
+        match reader.byte()? {
+            0 => Ok(None),
+            1 => read(reader).map(Some),
+            _ => Err(BytesError::NotCanonical),
+        }
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>, kind: Type) -> Result<Self, BytesError> {
         match (reader.byte()?, kind) {
             (0, _) => Ok(Self::Null),
@@ -216,14 +229,7 @@ impl Cell {
             (1, Type::Int64) => reader.zigzag().map(Self::Int),
             (1, Type::Timestamp) => reader.zigzag().map(Self::Time),
             (1, Type::Bool) => reader.flag().map(Self::Bool),
-            (1, Type::Float64) => {
-                let double = f64::from_bits(u64::from_be_bytes(reader.array()?));
-                let is_negative_zero = double == 0.0 && double.is_sign_negative();
-                if !fits_fixed(double) || is_negative_zero {
-                    return Err(BytesError::NotCanonical);
-                }
-                Ok(Self::Float(double))
-            }
+            (1, Type::Float64) => read_double(reader).map(Self::Float),
             (1, Type::String) => {
                 let text = std::str::from_utf8(reader.text(LONGEST_TEXT)?);
                 text.map(|text| Self::Text(Arc::from(text)))
@@ -232,6 +238,17 @@ impl Cell {
             _ => Err(BytesError::NotCanonical),
         }
     }
+}
+
+/// A double that is finite, in range and not -0.0.
+#[inline]
+pub(super) fn read_double(reader: &mut Reader<'_>) -> Result<f64, BytesError> {
+    let double = f64::from_bits(u64::from_be_bytes(reader.array()?));
+    let is_negative_zero = double == 0.0 && double.is_sign_negative();
+    if !fits_fixed(double) || is_negative_zero {
+        return Err(BytesError::NotCanonical);
+    }
+    Ok(double)
 }
 
 #[cfg(test)]

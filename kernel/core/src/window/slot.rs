@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::buckets::{insert_bucket, read_counts, write_counts};
-use super::cell::{Cell, Identity};
+use super::cell::{Cell, Identity, read_double};
 use super::frequencies::Frequencies;
 use super::layout::KeptColumn;
 use super::recent::{self, Which};
@@ -383,18 +383,13 @@ impl SlotKind {
                 *count = count.wrapping_add(reader.varint_up_to(MOST_EVENTS)?);
             }
             (Self::Moments { level, .. }, Accumulator::Moments(moments)) => {
-                moments.merge(&read_moments(reader, *level)?);
+                absorb_moments(moments, reader, *level)?;
             }
             (Self::Min { column }, Accumulator::Extreme(least)) => {
-                take_extreme(
-                    least,
-                    read_extreme(reader, columns[*column].kind)?,
-                    Ordering::Less,
-                );
+                absorb_extreme(least, reader, columns[*column].kind, Ordering::Less)?;
             }
             (Self::Max { column }, Accumulator::Extreme(greatest)) => {
-                let cell = read_extreme(reader, columns[*column].kind)?;
-                take_extreme(greatest, cell, Ordering::Greater);
+                absorb_extreme(greatest, reader, columns[*column].kind, Ordering::Greater)?;
             }
             (_, into) => self.merge(into, &self.read(reader, columns, start)?),
         }
@@ -423,9 +418,11 @@ impl SlotKind {
                     return Err(BytesError::NotCanonical);
                 }
             }
-            Self::Min { column } | Self::Max { column } => {
-                read_extreme(reader, columns[*column].kind)?;
-            }
+            Self::Min { column } | Self::Max { column } => match columns[*column].kind {
+                Type::Int64 => Cell::read_ordered(reader, Reader::zigzag).map(|_| ())?,
+                Type::Float64 => Cell::read_ordered(reader, read_double).map(|_| ())?,
+                kind => read_extreme(reader, kind).map(|_| ())?,
+            },
             _ => {
                 return self.read(reader, columns, start).map(|read| match read {
                     Accumulator::Oldest(Some(Last { t, .. })) | Accumulator::Time(Some(t)) => Some(t),
@@ -533,15 +530,40 @@ fn insert_moments(moments: &mut Moments, level: Level, cell: &Cell) {
 
 /// Takes the cell if it may stand in an extreme and comes before (or after) the one that stands there.
 fn replace(extreme: &mut Cell, cell: &Cell, wanted: Ordering) {
-    if cell.is_ordered() && (matches!(extreme, Cell::Null) || cell.order(extreme) == wanted) {
+    let wins = match (&*extreme, cell) {
+        // Most are numbers.
+        (Cell::Float(own), Cell::Float(other)) => other.total_cmp(own) == wanted,
+        (Cell::Int(own), Cell::Int(other)) => other.cmp(own) == wanted,
+        (own, other) => other.is_ordered() && (matches!(own, Cell::Null) || other.order(own) == wanted),
+    };
+    if wins {
         *extreme = cell.clone();
     }
 }
 
-fn take_extreme(extreme: &mut Cell, cell: Cell, wanted: Ordering) {
-    if cell.is_ordered() && (matches!(extreme, Cell::Null) || cell.order(extreme) == wanted) {
-        *extreme = cell;
+/// Reads an extreme and merges it. Numbers, of which there are many, become no cell before they win.
+fn absorb_extreme(
+    extreme: &mut Cell,
+    reader: &mut Reader<'_>,
+    kind: Type,
+    wanted: Ordering,
+) -> Result<(), BytesError> {
+    match (kind, &*extreme) {
+        (Type::Int64, Cell::Int(own)) => {
+            let other = Cell::read_ordered(reader, Reader::zigzag)?;
+            if let Some(other) = other.filter(|other| other.cmp(own) == wanted) {
+                *extreme = Cell::Int(other);
+            }
+        }
+        (Type::Float64, Cell::Float(own)) => {
+            let other = Cell::read_ordered(reader, read_double)?;
+            if let Some(other) = other.filter(|other| other.total_cmp(own) == wanted) {
+                *extreme = Cell::Float(other);
+            }
+        }
+        _ => replace(extreme, &read_extreme(reader, kind)?, wanted),
     }
+    Ok(())
 }
 
 fn read_extreme(reader: &mut Reader<'_>, kind: Type) -> Result<Cell, BytesError> {
@@ -554,23 +576,32 @@ fn read_extreme(reader: &mut Reader<'_>, kind: Type) -> Result<Cell, BytesError>
 }
 
 fn read_moments(reader: &mut Reader<'_>, level: Level) -> Result<Moments, BytesError> {
-    let mut moments = Moments {
-        count: reader.varint_up_to(MOST_EVENTS)?,
-        ..Moments::default()
-    };
-    if moments.count > 0 && level >= Level::Sum {
+    let mut moments = Moments::default();
+    absorb_moments(&mut moments, reader, level)?;
+    Ok(moments)
+}
+
+#[inline]
+fn absorb_moments(into: &mut Moments, reader: &mut Reader<'_>, level: Level) -> Result<(), BytesError> {
+    let count = reader.varint_up_to(MOST_EVENTS)?;
+    into.count = into.count.wrapping_add(count);
+    if count > 0 && level >= Level::Sum {
         let (magnitude, negative) = reader.wide::<3>()?;
         if magnitude.is_negative() {
             return Err(BytesError::NotCanonical);
         }
-        moments.sum = if negative { magnitude.negated() } else { magnitude };
+        if negative {
+            into.sum.sub(&magnitude);
+        } else {
+            into.sum.add(&magnitude);
+        }
     }
-    if moments.count > 0 && level >= Level::Squares {
+    if count > 0 && level >= Level::Squares {
         let (squares, negative) = reader.wide::<5>()?;
         if negative {
             return Err(BytesError::NotCanonical);
         }
-        moments.squares = squares;
+        into.squares.add(&squares);
     }
-    Ok(moments)
+    Ok(())
 }

@@ -141,6 +141,10 @@ impl Tails {
             return layout.base();
         }
         for (hop, end) in layout.hops.iter().zip(&self.ends).rev() {
+            // Whatever its start is, a tile with this instant ends later.
+            if t >= *end {
+                continue;
+            }
             let start = floor_to_hop(t, *hop, layout.origin).unwrap_or(i64::MIN);
             if start.saturating_add(*hop) <= *end {
                 return start;
