@@ -66,7 +66,7 @@ class ServedPublisher:
                 return True
 
     def _publish(self, answered: threading.Event) -> None:
-        with self._bus.sender(linger_ms=2) as sender:
+        with self._bus.sender(linger_ms=5) as sender:
             while not answered.is_set():
                 self._send(sender)
             while self._send(sender):
@@ -82,11 +82,14 @@ class ServedPublisher:
         if self._traced:
             for request_id, context in self._read_path.drain_contexts():
                 self._contexts.setdefault(request_id, []).append(context)
+        if not self._contexts:
+            sender.send_all(TOPIC, served)
+            return len(served)
         for request_id, record in served:
-            sender.send(TOPIC, record, key=request_id, headers=self._headers(request_id) if self._contexts else None)
+            sender.send(TOPIC, record, key=request_id, headers=self._headers(request_id))
         if len(self._contexts) > _MOST_CONTEXTS:  # of requests whose records found no room
             self._contexts.clear()
-        sender.flush(0)  # hears of refusals also while nothing is sent
+        sender.poll()  # hears of refusals also while nothing is sent
         return len(served)
 
     def _headers(self, request_id: bytes) -> dict[str, bytes] | None:

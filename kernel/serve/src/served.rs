@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::ulid;
 
 /// How long a drain waits for company after its first record: fewer, larger batches for the publisher.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(5);
 
 /// An encoded `ServedRecord` and the id of the request it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

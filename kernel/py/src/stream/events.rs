@@ -80,6 +80,16 @@ impl Whole {
         }
     }
 
+    /// Whether there is a number of at most so much in every row.
+    fn is_whole(&self, most: i64) -> bool {
+        match self {
+            Self::Narrow(array) => array.null_count() == 0 && array.values().iter().all(|value| *value >= 0),
+            Self::Wide(array) => {
+                array.null_count() == 0 && array.values().iter().all(|value| (0..=most).contains(value))
+            }
+        }
+    }
+
     fn get(&self, row: usize) -> Option<u64> {
         let value = match self {
             Self::Narrow(array) => array.is_valid(row).then(|| i64::from(array.value(row))),
@@ -89,11 +99,24 @@ impl Whole {
     }
 }
 
+/// A column of instants, in either form.
+struct Instants(Int64Array);
+
+impl Instants {
+    fn read(batch: &RecordBatch, name: &str) -> PyResult<Self> {
+        Ok(Self(match column(batch, name, Type::Timestamp)? {
+            Column::Instant(array) => array.reinterpret_cast::<Int64Type>(),
+            Column::InstantNumber(array) => array,
+            _ => return Err(InputError::new_err(format!("column {name:?} holds no instants"))),
+        }))
+    }
+}
+
 /// The events of an input log: `entity_id`, `event_time_us`, partition, offset, and the columns `c_*` that the view
 /// reads. Events without an entity are passed over.
 pub(super) struct Events {
     entities: Column,
-    times: Column,
+    times: Instants,
     partitions: Whole,
     offsets: Whole,
     cells: BatchColumns,
@@ -105,17 +128,20 @@ impl Events {
     pub(super) fn read(batch: &RecordBatch, schema: &Schema, used: &[usize]) -> PyResult<Self> {
         let events = Self {
             entities: column(batch, "entity_id", Type::String)?,
-            times: column(batch, "event_time_us", Type::Timestamp)?,
+            times: Instants::read(batch, "event_time_us")?,
             partitions: Whole::read(batch, "partition")?,
             offsets: Whole::read(batch, "offset")?,
             cells: BatchColumns::read(batch, schema, used)?,
             rows: batch.num_rows(),
         };
-        for row in 0..events.rows {
+        let is_whole = events.partitions.is_whole(i64::from(u32::MAX))
+            && events.offsets.is_whole(i64::MAX)
+            && events.times.0.null_count() == 0;
+        let unsure = if is_whole { 0..0 } else { 0..events.rows };
+        for row in unsure {
             let partition = events.partitions.get(row).and_then(|p| u32::try_from(p).ok());
-            let is_whole = partition.is_some()
-                && events.offsets.get(row).is_some()
-                && instant(&events.times, row).is_some();
+            let is_whole =
+                partition.is_some() && events.offsets.get(row).is_some() && events.times.0.is_valid(row);
             if !is_whole && text(&events.entities, row).is_some() {
                 return Err(InputError::new_err(format!(
                     "event {row} has no event time, or its partition or offset is null or negative"
@@ -151,7 +177,7 @@ impl Log for Events {
     }
 
     fn t(&self, row: usize) -> i64 {
-        instant(&self.times, row).unwrap_or_default()
+        self.times.0.value(row)
     }
 
     fn position(&self, row: usize) -> (u32, u64) {

@@ -80,8 +80,13 @@ impl Frame {
     }
 }
 
-/// A frame that is being filled, in any order of rows.
-pub(super) struct Answers(Frame);
+/// A frame that is being filled. Rows are answered by entity, which is no order of theirs: answers are kept as they
+/// come, and each column is put in order by itself at the end, when it is small enough to be near.
+pub(super) struct Answers {
+    frame: Frame,
+    /// The row of each answer.
+    rows: Vec<u32>,
+}
 
 impl Answers {
     pub(super) fn new(view: &WindowView, rows: usize) -> Self {
@@ -94,7 +99,7 @@ impl Answers {
             statuses: vec![0; rows],
             times: view.layout.features[place].window,
         };
-        Self(Frame {
+        let frame = Frame {
             columns: (0..view.features.len()).map(column).collect(),
             times: view
                 .layout
@@ -104,25 +109,57 @@ impl Answers {
                     times: vec![NO_TIME; rows],
                 })
                 .collect(),
-        })
+        };
+        Self {
+            frame,
+            rows: Vec::with_capacity(rows),
+        }
     }
 
-    pub(super) fn put(&mut self, row: usize, feature: usize, answer: Answer) {
-        let column = &mut self.0.columns[feature];
-        column.statuses[row] = answer.status.code();
+    /// Goes on to the answers of a row.
+    pub(super) fn begin(&mut self, row: u32) {
+        self.rows.push(row);
+    }
+
+    /// Puts an answer of the row that was begun last.
+    pub(super) fn put(&mut self, feature: usize, answer: Answer) {
+        let place = self.rows.len() - 1;
+        let column = &mut self.frame.columns[feature];
+        column.statuses[place] = answer.status.code();
         // All features of a window rest on the same newest event.
         if let Some(t) = answer.event_time {
-            self.0.times[column.times].times[row] = t;
+            self.frame.times[column.times].times[place] = t;
         }
         match (&mut column.values, answer.value) {
-            (FrameValues::Ints(values), Value::Int(value) | Value::Timestamp(value)) => values[row] = value,
-            (FrameValues::Floats(values), Value::Float(value)) => values[row] = value,
-            (FrameValues::Others(values), value) => values[row] = value,
+            (FrameValues::Ints(values), Value::Int(value) | Value::Timestamp(value)) => values[place] = value,
+            (FrameValues::Floats(values), Value::Float(value)) => values[place] = value,
+            (FrameValues::Others(values), value) => values[place] = value,
             (FrameValues::Ints(_) | FrameValues::Floats(_), _) => {}
         }
     }
 
-    pub(super) fn finish(self) -> Frame {
-        self.0
+    pub(super) fn finish(mut self) -> Frame {
+        let rows = &self.rows;
+        for column in &mut self.frame.columns {
+            in_order(rows, &mut column.statuses);
+            match &mut column.values {
+                FrameValues::Ints(values) => in_order(rows, values),
+                FrameValues::Floats(values) => in_order(rows, values),
+                FrameValues::Others(values) => in_order(rows, values),
+            }
+        }
+        for times in &mut self.frame.times {
+            in_order(rows, &mut times.times);
+        }
+        self.frame
     }
+}
+
+/// Puts what came in the order of `rows` where it belongs.
+fn in_order<T: Clone>(rows: &[u32], values: &mut Vec<T>) {
+    let mut ordered = values.clone();
+    for (row, value) in rows.iter().zip(values.drain(..)) {
+        ordered[*row as usize] = value;
+    }
+    *values = ordered;
 }

@@ -193,7 +193,7 @@ impl<'a, L: Log + ?Sized> Entity<'a, '_, L> {
         ranges.fill(self.log, self.rows);
         for place in asks {
             let ask = &asked[*place as usize];
-            let place = *place as usize;
+            answers.begin(*place);
             let known = if ask.entity_id.is_some() {
                 ask.known
             } else {
@@ -211,7 +211,7 @@ impl<'a, L: Log + ?Sized> Entity<'a, '_, L> {
                 let whole = whole.get_or_insert_with(|| Timeline::new(layout, self.log, self.rows));
                 let own = whole.answer(layout, ask.request_time, known);
                 for (feature, answer) in own.into_iter().enumerate() {
-                    answers.put(place, feature, answer);
+                    answers.put(feature, answer);
                 }
                 continue;
             }
@@ -221,7 +221,7 @@ impl<'a, L: Log + ?Sized> Entity<'a, '_, L> {
                 Known::Nothing
             };
             ranges.answer(ask.request_time, known == Known::Everything, |feature, answer| {
-                answers.put(place, feature, answer);
+                answers.put(feature, answer);
             });
             if !self.plan.swept.is_empty() {
                 let layout = &self.plan.layout;
@@ -229,7 +229,7 @@ impl<'a, L: Log + ?Sized> Entity<'a, '_, L> {
                 let rest = rest.get_or_insert_with(|| Timeline::new(layout, self.log, self.rows));
                 let own = rest.answer(layout, ask.request_time, known);
                 for (feature, answer) in self.plan.swept.iter().zip(own) {
-                    answers.put(place, *feature, answer);
+                    answers.put(*feature, answer);
                 }
             }
         }
