@@ -134,6 +134,8 @@ def judge_with_key(body: VerdictCase) -> Verdict:
         columns.append(Column(TIME_COLUMN, "timestamp", nullable=False))
         record = (body.payload, body.append_time, columns, TIME_COLUMN)
         verdict = judge_protobuf(*record, fields=body.fields, tolerance=body.tolerance)
+    if body.operation is not None:
+        verdict = body.operation.judged(verdict)
     if body.direct and verdict.row is not None:
         own = verdict.row[KEY_COLUMN]
         assert isinstance(own, str)

@@ -23,9 +23,9 @@ _HEAD: Final = """\
 <!-- Written by `make aggregations-page` from the kernel's own table and the cases in tests/spec/. -->
 
 What each means is chapter A of [semantics.md](semantics.md). All of them merge in any order, and none of them depends
-on the order in which events came. **Retraction** says whether an event can be taken out again without a trace, as a
-correction would ask; streams of changes are refused for now (F1). **No value** is the status that says so although
-there are events.
+on the order in which events came. **Retraction** says whether an event can be taken out again without a trace: over a
+source with retractions (R9) only those that say yes are taken, and the others refused by name. **No value** is the
+status that says so although there are events.
 """
 
 _CASES: Final = """\

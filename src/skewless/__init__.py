@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from skewless.definitions.aggregates import sum_ as sum  # noqa: A004
     from skewless.definitions.functions import PythonFunction
     from skewless.definitions.loading import load
-    from skewless.definitions.objects import BatchSource, Entity, RequestSource, StreamSource
+    from skewless.definitions.objects import BatchSource, Entity, Operation, RequestSource, StreamSource
     from skewless.definitions.project import Project
     from skewless.definitions.views import (
         BatchFeatureView,
@@ -57,6 +57,7 @@ __all__ = [
     "FeatureService",
     "LatestFeatureView",
     "OnDemandFeatureView",
+    "Operation",
     "Project",
     "Protobuf",
     "PythonFunction",
@@ -99,7 +100,7 @@ _HOMES = {
     ),
     "skewless.definitions.functions": "PythonFunction",
     "skewless.definitions.loading": "load",
-    "skewless.definitions.objects": "BatchSource Entity RequestSource StreamSource",
+    "skewless.definitions.objects": "BatchSource Entity Operation RequestSource StreamSource",
     "skewless.definitions.project": "Project",
     "skewless.definitions.views": (
         "BatchFeatureView FeatureService LatestFeatureView OnDemandFeatureView StreamFeatureView"

@@ -22,6 +22,8 @@ class Event:
     t: int
     position: Position
     row: Row = field(hash=False)
+    retracts: bool = False
+    """R9: it takes back what it holds."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def stream_latest(
             and (keep is None or keep(e.row) is True)  # L6
         ]
         newest = max(visible, key=lambda e: (e.t, e.position), default=None)
-        if newest is None:
+        if newest is None or newest.retracts:  # R14
             answers.append(_not_found(columns))
         else:
             answers.append(_cells(columns, newest.row, newest.t, ask.request_time, ttl))

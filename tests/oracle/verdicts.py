@@ -46,6 +46,22 @@ class MalformedError(Exception):
 MALFORMED = Verdict("malformed")
 
 
+@dataclass(frozen=True)
+class Operation:
+    """R9: the column that tells retractions, and the values of it."""
+
+    column: str
+    inserts: Sequence[Value]
+    retracts: Sequence[Value]
+
+    def judged(self, verdict: Verdict) -> Verdict:
+        """R9: a record that does neither is malformed."""
+        if verdict.row is None:
+            return verdict
+        found = verdict.row[self.column]
+        return verdict if found in self.inserts or found in self.retracts else MALFORMED
+
+
 def judge(
     payload: bytes,
     append_time: int,

@@ -11,6 +11,7 @@ from tests.oracle.calendar import calendar_edges
 from tests.oracle.cells import Cell, Row, Status, Value
 from tests.oracle.events import Event, Knowledge, by_identity
 from tests.oracle.grid import DEFAULT_ORIGIN, floor_to_hop
+from tests.oracle.retractions import net
 
 Filter = Callable[[Row], Value]
 
@@ -57,8 +58,9 @@ def window_values(
     *,
     origin: int = DEFAULT_ORIGIN,
     keep: Filter | None = None,
+    signed: bool = False,
 ) -> list[list[Cell]]:
-    """Per ask, per feature, the cell."""
+    """Per ask, per feature, the cell. `signed`: the source has retractions (R10)."""
     logged = by_identity(list(events))
     answers = []
     for ask in asks:
@@ -66,7 +68,7 @@ def window_values(
         for feature in features:
             window = contributing(feature, logged, ask, origin=origin, keep=keep)
             what = replace(feature.what, width=feature.width)
-            cell = aggregate(what, window, ask.request_time)
+            cell = net(what, window) if signed else aggregate(what, window, ask.request_time)
             if feature.shape.kind == "exact" and len(window) > feature.shape.bound:  # W11
                 cell = Cell(None, Status.OVER_BOUND, cell.event_time)
             cells.append(cell)

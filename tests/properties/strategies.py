@@ -1,5 +1,6 @@
 """Generated cases: views, logs and reads that crowd around the edges where windows can go wrong."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,22 +145,24 @@ def times(draw: st.DrawFn, scale: int) -> int:
 
 
 @st.composite
-def edges(draw: st.DrawFn) -> tuple[int, int, Shape]:
+def edges(draw: st.DrawFn, *, exact: bool = True) -> tuple[int, int, Shape]:
     """Width, hop and kind of a window."""
     if draw(st.booleans()):
-        return draw(st.sampled_from(KINDS))
+        return draw(st.sampled_from([kind for kind in KINDS if exact or kind[2].kind != "exact"]))
     width, hop = draw(st.sampled_from(WINDOWS))
     return width, hop, SLIDING
 
 
 @st.composite
-def window_specs(draw: st.DrawFn) -> WindowSpec:
+def window_specs(
+    draw: st.DrawFn, aggregations: Sequence[Aggregation] = AGGREGATIONS, *, exact: bool = True
+) -> WindowSpec:
     """A view of one to six features."""
     features = []
     where: dict[str, Ir] = {}
     for number in range(draw(st.integers(1, 6))):
-        width, hop, shape = draw(edges())
-        what = draw(st.sampled_from(AGGREGATIONS).filter(lambda what: width or what.agg != "rate"))  # noqa: B023
+        width, hop, shape = draw(edges(exact=exact))
+        what = draw(st.sampled_from(aggregations).filter(lambda what: width or what.agg != "rate"))  # noqa: B023
         if shape.kind in {"previous", "lag", "previous_calendar"}:  # F1
             what = replace(what, precision=None)
         if what.agg == "count_where":

@@ -18,7 +18,7 @@ from tests.oracle.expressions import holds
 from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOPS, HOUR, MINUTE, SECOND, default_hop
 from tests.oracle.latest import TableRow
 from tests.oracle.protobuf import Field
-from tests.oracle.verdicts import DEFAULT_TOLERANCE, Column
+from tests.oracle.verdicts import DEFAULT_TOLERANCE, Column, Operation
 from tests.oracle.windows import SLIDING, Shape, WindowFeature
 
 SPEC = Path(__file__).parents[1] / "spec"
@@ -89,6 +89,7 @@ class StreamCase:
     keep: Ir | None = None
     any_order: bool = False
     tolerance: int = DEFAULT_TOLERANCE
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class VerdictCase:
     row: Mapping[str, Value] = field(default_factory=dict)
     event_time: int | None = None
     fields: Mapping[str, Field] | None = None
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,14 @@ def _stream(raw: dict[str, Any], kind: str) -> StreamCase:
         keep=raw.pop("keep", None),
         any_order=raw.pop("any_order", False),
         tolerance=duration(raw.pop("tolerance", "5s")),
+        operation=_operation(raw.pop("operation", None)),
     )
     _nothing_left(raw)
     return case
+
+
+def _operation(raw: Mapping[str, Any] | None) -> Operation | None:
+    return None if raw is None else Operation(raw["column"], raw["inserts"], raw["retracts"])
 
 
 def _window_spec(raw: dict[str, Any], columns: Mapping[str, str], day: str) -> WindowSpec:
@@ -294,6 +301,7 @@ def _verdict(raw: dict[str, Any], kind: str) -> VerdictCase:
         {name: typed(v, types[name], day) for name, v in expect.pop("row", {}).items()},
         _optional_instant(expect.pop("at", None), day),
         None if fields is None else {name: _protobuf_field(text) for name, text in fields.items()},
+        _operation(raw.pop("operation", None)),
     )
     _nothing_left(raw)
     _nothing_left(expect)

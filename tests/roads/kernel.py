@@ -32,7 +32,7 @@ _ARROW = {
 
 def decode(case: StreamCase, records: Sequence[Record]) -> pa.RecordBatch:
     """The records as the kernel's decoder sees them: one row each, in the order given."""
-    source = canonical(stream_source(case.columns, case.tolerance))
+    source = canonical(stream_source(case.columns, case.tolerance, operation=case.operation))
     decoder = kernel.StreamDecoder(source, _KEYS, direct=False)
     batch = decoder.decode(
         [None if r.key is None else r.key.encode() for r in records],
@@ -44,7 +44,7 @@ def decode(case: StreamCase, records: Sequence[Record]) -> pa.RecordBatch:
 
 def decode_one(case: VerdictCase) -> dict[str, Any]:
     """What the decoder makes of one record: its columns by name; timestamps are microseconds."""
-    source = canonical(stream_source(case.columns, case.tolerance, case.fields))
+    source = canonical(stream_source(case.columns, case.tolerance, case.fields, case.operation))
     decoder = kernel.StreamDecoder(source, _KEYS, direct=case.direct)
     batch = pa.record_batch(decoder.decode([case.record_key], [case.payload], [case.append_time]))
     return {name: plain(batch.column(name)[0]) for name in batch.schema.names}

@@ -9,7 +9,7 @@ import rfc8785
 
 from tests.oracle.aggregates import DEFAULT_BOUNDS, Aggregation
 from tests.oracle.protobuf import Field
-from tests.oracle.verdicts import Column
+from tests.oracle.verdicts import Column, Operation
 from tests.oracle.windows import WindowFeature
 from tests.roads.cases import KEY_COLUMN, TIME_COLUMN, LatestSpec, StreamCase, TableCase, WindowSpec
 
@@ -22,7 +22,7 @@ _HEADER = {"format": 1, "semantics": 1, "project": "spec", "entity": _ENTITY}
 
 def stream_meaning(case: StreamCase) -> bytes:
     """Of a window view or a stream-fed latest view."""
-    source = stream_source(case.columns, case.tolerance)
+    source = stream_source(case.columns, case.tolerance, operation=case.operation)
     spec = case.spec
     if isinstance(spec, WindowSpec):
         document = {
@@ -72,7 +72,10 @@ def table_meaning(case: TableCase) -> bytes:
 
 
 def stream_source(
-    columns: Sequence[Column], tolerance: int, fields: Mapping[str, Field] | None = None
+    columns: Sequence[Column],
+    tolerance: int,
+    fields: Mapping[str, Field] | None = None,
+    operation: Operation | None = None,
 ) -> dict[str, Any]:
     """The source object of a topic of these columns, keyed by the entity: JSON, or protobuf with these fields."""
     return {
@@ -84,6 +87,15 @@ def stream_source(
         "columns": _columns(columns),
         "event_time": TIME_COLUMN,
         "future_tolerance_us": tolerance,
+        **({} if operation is None else {"operation": _operation(operation)}),
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "column": operation.column,
+        "inserts": list(operation.inserts),
+        "retracts": list(operation.retracts),
     }
 
 

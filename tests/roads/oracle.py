@@ -37,7 +37,8 @@ class OracleRoad:
         keep = _filter(case)
         if isinstance(case.spec, WindowSpec):
             features = case.spec.features
-            answers = window_values(features, events, asks, origin=case.spec.origin, keep=keep)
+            signed = case.operation is not None
+            answers = window_values(features, events, asks, origin=case.spec.origin, keep=keep, signed=signed)
             return _named([f.name for f in features], answers)
         columns = list(case.spec.features.values())
         answers = stream_latest(columns, events, asks, ttl=case.spec.ttl, keep=keep)
@@ -54,6 +55,8 @@ def accepted(case: StreamCase) -> list[Event]:
     events = []
     for record in case.records:
         verdict = judge(record.payload, record.append_time, [_KEY, *case.columns], TIME_COLUMN, case.tolerance)
+        if case.operation is not None:
+            verdict = case.operation.judged(verdict)
         if verdict.verdict != "accepted":
             continue
         assert verdict.row is not None
@@ -62,7 +65,8 @@ def accepted(case: StreamCase) -> list[Event]:
         assert key is None or isinstance(key, str)
         own = None if key is None else entity_id([key])
         row = {**verdict.row, TIME_COLUMN: verdict.t}
-        events.append(Event(own, verdict.t, record.position, row))
+        retracts = case.operation is not None and row[case.operation.column] in case.operation.retracts
+        events.append(Event(own, verdict.t, record.position, row, retracts))
     return events
 
 

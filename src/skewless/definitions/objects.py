@@ -64,6 +64,25 @@ class Entity(Resource):
         return self.body()
 
 
+@dataclass(frozen=True)
+class Operation:
+    """How a record that takes another back is told, by a column that each record has.
+
+    A retraction holds the cells and the event time of the record that it takes back.
+
+    column: a string or bool column of the source; it is never null.
+    inserts, retracts: the values that say so; by default false and true. A record with another value is malformed.
+    """
+
+    column: str
+    inserts: Sequence[str | bool] = (False,)
+    retracts: Sequence[str | bool] = (True,)
+
+    def body(self) -> dict[str, Any]:
+        """The operation as it stands in sources."""
+        return {"column": self.column, "inserts": list(self.inserts), "retracts": list(self.retracts)}
+
+
 @dataclass(eq=False, kw_only=True)
 class StreamSource(Resource):
     """A topic of events.
@@ -75,6 +94,8 @@ class StreamSource(Resource):
     record_key: the columns whose text is the record key, if it is one.
     payload: how the records hold the columns: "json", one JSON object each; or `skewless.Protobuf`.
     future_tolerance: how far ahead of its append time an event may be dated; beyond, it is refused.
+    operation: how records that take back others are told, such as
+        ``skewless.Operation("op", inserts=["+I", "+U"], retracts=["-U", "-D"])``; None: no record does.
     """
 
     kind: ClassVar[Kind] = Kind.SOURCE
@@ -84,12 +105,13 @@ class StreamSource(Resource):
     record_key: Sequence[str] = ()
     payload: str | Payload = "json"
     future_tolerance: Duration = "5s"
+    operation: Operation | None = None
 
     def body(self, build: Build) -> dict[str, Any]:
         """The source as it stands in views."""
         columns = _columns(build, self.columns)
         for column in columns:
-            if column["name"] == self.event_time:
+            if column["name"] == self.event_time or self._is_operation(column["name"]):
                 column["nullable"] = False
         with build.at("future_tolerance"):
             tolerance = build.length(self.future_tolerance)
@@ -104,7 +126,21 @@ class StreamSource(Resource):
             "columns": columns,
             "event_time": self.event_time,
             "future_tolerance_us": tolerance,
+            **self._operation(build),
         }
+
+    def _is_operation(self, name: str) -> bool:
+        return isinstance(self.operation, Operation) and self.operation.column == name
+
+    def _operation(self, build: Build) -> dict[str, Any]:
+        given: object = self.operation
+        if given is None:
+            return {}
+        if not isinstance(given, Operation):
+            with build.at("operation"):
+                build.fault(f"expected skewless.Operation(...), got {describe(given)}", "WRONG_TYPE")
+            return {}
+        return {"operation": given.body()}
 
     def _payload(self, build: Build, columns: Mapping[str, str]) -> Any:
         given: object = self.payload

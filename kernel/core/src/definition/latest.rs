@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::entity::Entity;
 use super::limits;
+use super::operation::Operation;
 use super::read::{Reader, refuse_duplicates};
 use super::source::{Source, check_keys, read_column};
 use super::stream::{Slacks, read_filter};
@@ -115,6 +116,14 @@ impl LatestView {
     /// Whether rows come from a stream (else from a table).
     pub fn is_stream(&self) -> bool {
         matches!(self.source, Source::Stream(_))
+    }
+
+    /// How the source tells retractions, which delete here, if it has any.
+    pub fn operation(&self) -> Option<&Operation> {
+        match &self.source {
+            Source::Stream(source) => source.operation.as_ref(),
+            Source::Batch(_) => None,
+        }
     }
 
     /// Whether rows have no event time of their own.

@@ -38,6 +38,8 @@ pub const QUANTILE_BINS: (i64, i64) = (4, 2_048);
 pub const FREQUENCY_BOUND: i64 = 1000;
 /// Items of a feature that is a list.
 pub const LIST_ITEMS: i64 = 1000;
+/// Values of an operation column that mean the same.
+pub const OPERATION_VALUES: usize = 16;
 /// Edges of a histogram.
 pub const HISTOGRAM_EDGES: usize = 256;
 /// The least and greatest size that a state may be allowed, in bytes.

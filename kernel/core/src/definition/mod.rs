@@ -1,7 +1,7 @@
 //! Definitions: meaning documents become compiled views, or a list of everything that is wrong with them.
 //!
 //! Steps: bytes → canonical JSON (`canonical`) → read field by field with paths (`read`) → compiled views
-//! (`window`, `latest`, `on_demand`, `service`), whose parts are `entity`, `source`, `aggregation`.
+//! (`window`, `latest`, `on_demand`, `service`), whose parts are `entity`, `source`, `operation`, `aggregation`.
 
 mod aggregation;
 pub mod canonical;
@@ -11,6 +11,7 @@ mod function;
 mod latest;
 pub mod limits;
 mod on_demand;
+mod operation;
 mod payload;
 mod read;
 mod service;
@@ -29,6 +30,7 @@ pub use entity::{Entity, EntityKey};
 pub use function::{Argument, Function};
 pub use latest::{LatestFeature, LatestView};
 pub use on_demand::{Compute, FeatureRef, Input, OnDemandFeature, OnDemandView};
+pub use operation::Operation;
 pub use payload::{Payload, Protobuf, ProtobufField, ProtobufType};
 pub use service::FeatureService;
 pub use source::{BatchSource, Source, StreamSource};

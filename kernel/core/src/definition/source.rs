@@ -2,6 +2,7 @@
 
 use super::entity::Entity;
 use super::limits;
+use super::operation::Operation;
 use super::payload::Payload;
 use super::read::{Reader, refuse_duplicates};
 use crate::schema::{Column, Schema};
@@ -24,6 +25,8 @@ pub struct StreamSource {
     pub event_time: usize,
     /// How far ahead of its append time an event may be dated, microseconds.
     pub future_tolerance: i64,
+    /// How records that take others back are told, if there can be any.
+    pub operation: Option<Operation>,
 }
 
 /// A table of rows.
@@ -64,7 +67,11 @@ impl Source {
     pub(crate) fn read(at: &Reader<'_>) -> Option<Self> {
         match at.key("kind").text()? {
             "stream" => {
-                at.keys(&STREAM_KEYS)?;
+                let mut members = STREAM_KEYS.to_vec();
+                if at.json.get("operation").is_some() {
+                    members.push("operation");
+                }
+                at.keys(&members)?;
                 StreamSource::read_fields(at).map(Self::Stream)
             }
             "batch" => {
@@ -105,6 +112,10 @@ impl StreamSource {
         let columns = columns?;
         let event_time = read_time_column(&at.key("event_time"), &columns);
         let record_key = read_record_key(&at.key("record_key"), &columns);
+        let operation = at
+            .json
+            .get("operation")
+            .map(|_| Operation::read(&at.key("operation"), &columns));
         Some(Self {
             name: name?,
             topic: topic?,
@@ -113,6 +124,7 @@ impl StreamSource {
             columns,
             event_time: event_time?,
             future_tolerance: tolerance?,
+            operation: operation.map_or(Some(None), |operation| operation.map(Some))?,
         })
     }
 }

@@ -8,6 +8,7 @@ use super::aggregation::{Aggregation, LAWS, Law, Limit};
 use super::edges::read_edges;
 use super::entity::Entity;
 use super::limits;
+use super::operation::Operation;
 use super::read::{Reader, refuse_duplicates};
 use super::source::{Source, StreamSource, check_keys, read_column};
 use super::stream::{Slacks, read_filter};
@@ -183,9 +184,17 @@ impl WindowView {
         }
         let filter = read_filter(&at.key("filter"), &source.columns);
         let features = read_features(&at.key("features"), &source.columns)?;
+        if let Some(operation) = &source.operation {
+            check_retractions(at, operation, filter.as_ref().and_then(Option::as_ref), &features);
+        }
         let (origin, slacks, back_slack) = (origin?, slacks?, back_slack?);
         check_origin(&at.key("origin_us"), origin, &features)?;
-        let layout = Layout::new(&features, source.columns.columns(), origin);
+        let layout = Layout::new(
+            &features,
+            source.columns.columns(),
+            origin,
+            source.operation.as_ref(),
+        );
         check_size(
             at,
             &layout,
@@ -333,6 +342,63 @@ impl WindowFeature {
             );
         }
         Some(feature)
+    }
+}
+
+/// Refuses what cannot be taken back: each feature by its name.
+fn check_retractions(
+    at: &Reader<'_>,
+    operation: &Operation,
+    filter: Option<&Expr>,
+    features: &[WindowFeature],
+) {
+    let reads = |expr: &Expr| expr.columns().contains(&operation.column);
+    if filter.is_some_and(reads) {
+        at.key("filter").fault::<()>(
+            "READS_OPERATION",
+            "a filter must let a retraction in wherever it lets in what is retracted, so it cannot read the operation",
+        );
+    }
+    for (place, feature) in features.iter().enumerate() {
+        let add = |member: &str, reason, message: String| {
+            at.add(Fault::new(
+                format!("{}.features[{place}]{member}", at.path),
+                reason,
+                message,
+            ));
+        };
+        let name = &feature.name;
+        if !feature.aggregation.law().can_retract() {
+            let can = LAWS.iter().filter(|law| law.can_retract()).map(|law| law.name);
+            add(
+                ".agg",
+                "NOT_SUBTRACTABLE",
+                format!(
+                    "{name}: the source has retractions, and what {} keeps cannot be taken back; those that can are {}",
+                    feature.aggregation.name(),
+                    can.collect::<Vec<_>>().join(", ")
+                ),
+            );
+        }
+        if feature.edges().is_bounded() {
+            add(
+                ".window",
+                "UNSUPPORTED_WINDOW",
+                format!(
+                    "{name}: the source has retractions, which an exact window cannot count; take one that slides"
+                ),
+            );
+        }
+        let conditions = feature.condition.iter().any(|condition| reads(&condition.expr));
+        if feature.column == Some(operation.column) || conditions {
+            add(
+                "",
+                "READS_OPERATION",
+                format!(
+                    "{name}: a retraction must hold the cells of what it retracts, so no feature reads the operation"
+                ),
+            );
+        }
     }
 }
 

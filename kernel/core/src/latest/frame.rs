@@ -200,12 +200,15 @@ pub fn stream<C: Columns + ?Sized>(
             }
         }
     };
+    let deletes = |row: usize| {
+        let operation = view.operation();
+        operation.is_some_and(|operation| operation.retracts(&cells.cell(row, operation.column).to_value()))
+    };
     asked
         .iter()
-        .map(|ask| {
-            find(ask).map_or(Newest::NOT_FOUND, |entry| {
-                Newest::of(view, entry.row, entry.t, ask.request_time)
-            })
+        .map(|ask| match find(ask) {
+            Some(entry) if !deletes(entry.row) => Newest::of(view, entry.row, entry.t, ask.request_time),
+            _ => Newest::NOT_FOUND,
         })
         .collect()
 }

@@ -31,7 +31,16 @@ impl LatestEvent {
     /// The event of a source row.
     pub fn of(view: &LatestView, t: i64, position: EventPosition, row: &[Value]) -> Self {
         let cell = |place: usize| row.get(place).map_or(Cell::Null, Cell::from);
-        let row = row::encode(view.features.iter().map(|feature| cell(feature.column)));
+        let operation = view.operation();
+        let deletes = operation.is_some_and(|operation| {
+            row.get(operation.column)
+                .is_some_and(|cell| operation.retracts(cell))
+        });
+        let row = if deletes {
+            row::DELETED.to_vec()
+        } else {
+            row::encode(view.features.iter().map(|feature| cell(feature.column)))
+        };
         Self {
             t,
             position,
@@ -140,9 +149,10 @@ impl LatestState {
         let (prefix, horizon, mut stored) = Stored::open(bytes)?;
         let mut rows = Vec::with_capacity(stored.left);
         while let Some(StoredEvent { t, position, bytes }) = stored.next()? {
-            let cells = StoredRow::parse(bytes)?.ok_or(BytesError::NotCanonical)?;
-            if cells.len() != view.features.len() {
-                return Err(StateError::RowMismatch);
+            match StoredRow::parse(bytes)? {
+                None if view.operation().is_none() => return Err(BytesError::NotCanonical.into()),
+                Some(cells) if cells.len() != view.features.len() => return Err(StateError::RowMismatch),
+                _ => {}
             }
             rows.push(LatestEvent {
                 t,

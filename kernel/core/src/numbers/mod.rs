@@ -14,6 +14,6 @@ mod wide;
 pub use bins::{Bins, Grid, WHOLE};
 pub use estimate::{HIGHEST_RANK, estimate, register_of};
 pub use fixed::{SCALE_BITS, fits_fixed, to_fixed};
-pub use moments::{MOST_EVENTS, Moments, Scale, Spread};
+pub use moments::{MOST_EVENTS, Moments, Scale, Spread, signed, unsigned};
 pub use round::round_ratio;
 pub use wide::Wide;

@@ -7,6 +7,18 @@ use super::wide::Wide;
 /// The accumulators are wide enough for fewer events than this.
 pub const MOST_EVENTS: u64 = 1 << 48;
 
+/// A count in two's complement as the signed number that it is.
+#[allow(clippy::cast_possible_wrap)] // the sign bit is the sign
+pub const fn signed(count: u64) -> i64 {
+    count as i64
+}
+
+/// A signed number as a count in two's complement.
+#[allow(clippy::cast_sign_loss)] // the bits are what is wanted
+pub const fn unsigned(count: i64) -> u64 {
+    count as u64
+}
+
 /// What one unit of a sum is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scale {
@@ -38,23 +50,28 @@ pub enum Spread {
 /// Exact moments; merging is adding, in any order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moments {
-    /// How many valid cells.
+    /// How many valid cells; two's complement, as those that were retracted are taken off.
     pub count: u64,
     /// Their sum in units of the scale, two's complement.
     pub sum: Wide<3>,
-    /// The sum of their squares, in units of the squared scale.
+    /// The sum of their squares, in units of the squared scale, two's complement.
     pub squares: Wide<5>,
 }
 
 impl Moments {
+    /// How many valid cells, less those that were retracted.
+    pub fn signed_count(&self) -> i64 {
+        signed(self.count)
+    }
+
     /// Counts a cell without looking at it.
     pub fn insert_count(&mut self) {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
     }
 
     /// Adds a cell, in units of the scale.
     pub fn insert(&mut self, units: i128) {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         self.sum.add(&Wide::from_i128(units));
     }
 
@@ -88,7 +105,8 @@ impl Moments {
 
     /// The mean, rounded once; `None` over nothing.
     pub fn mean(&self, scale: Scale) -> Option<f64> {
-        (self.count > 0).then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
+        (self.signed_count() > 0)
+            .then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
     }
 
     /// The sum per `unit` of a width, `sum * unit / width`, rounded once. Both are positive.
@@ -101,21 +119,23 @@ impl Moments {
     /// `None` over nothing.
     pub fn variance(&self, scale: Scale, of: Spread) -> Option<f64> {
         let freedom = match of {
-            Spread::Sample => self.count.saturating_sub(1),
-            Spread::Population => self.count,
+            Spread::Sample => self.signed_count().saturating_sub(1),
+            Spread::Population => self.signed_count(),
         };
-        if freedom == 0 {
+        if freedom <= 0 || self.squares.is_negative() {
             return None;
         }
-        // n * Q - S^2, which cannot be negative for any numbers at all (Cauchy and Schwarz).
+        // n * Q - S^2, which is not negative for any numbers at all (Cauchy and Schwarz), unless more were retracted
+        // than inserted.
         let magnitude = self.sum.magnitude();
         let mut spread: Wide<6> = self.squares.times(&Wide([self.count]));
         let square: Wide<6> = magnitude.times(&magnitude);
         if spread < square {
-            return Some(0.0);
+            return None;
         }
         spread.sub(&square);
-        Some(round_ratio(&spread, [self.count, freedom], -2 * scale.bits()))
+        let divisor = [self.count, freedom.unsigned_abs()];
+        Some(round_ratio(&spread, divisor, -2 * scale.bits()))
     }
 
     /// The correctly rounded root of the rounded variance; `None` where there is none.

@@ -11,9 +11,9 @@ mod wire;
 
 use std::fmt;
 
-use crate::definition::{EntityKey, Payload, StreamSource, limits};
+use crate::definition::{EntityKey, Operation, Payload, StreamSource, limits};
 use crate::keys::{KeyPart, entity_id};
-use crate::schema::Column;
+use crate::schema::{Column, Schema};
 use crate::value::Value;
 
 /// What became of a record.
@@ -175,6 +175,9 @@ impl Decoder {
             return Err(malformed(Refusal::new("MISSING_EVENT_TIME", detail)));
         };
         *event_time = Some(t);
+        if let Some(operation) = &self.source.operation {
+            check_operation(operation, &row, &self.source.columns).map_err(malformed)?;
+        }
         let entity_id = self.entity(key, &row).map_err(malformed)?;
         let ahead = t.saturating_sub(append_time);
         if ahead > self.source.future_tolerance {
@@ -202,6 +205,23 @@ impl Decoder {
         let id = entity_id(&parts).map_err(|error| Refusal::new("KEY_TOO_LONG", error.to_string()))?;
         Ok(Some(id))
     }
+}
+
+/// The record must say whether it inserts or retracts.
+fn check_operation(operation: &Operation, row: &[Value], columns: &Schema) -> Result<(), Refusal> {
+    let found = &row[operation.column];
+    if operation.knows(found) {
+        return Ok(());
+    }
+    let name = &columns.columns()[operation.column].name;
+    let shown = match found {
+        Value::String(text) => format!("{:?}", text.chars().take(32).collect::<String>()),
+        other => format!("{other:?}"),
+    };
+    let detail = format!(
+        "the operation {name:?} is {shown}, which the source declares neither as insert nor as retraction"
+    );
+    Err(Refusal::new("UNKNOWN_OPERATION", detail))
 }
 
 /// A cell that may stand in its column.

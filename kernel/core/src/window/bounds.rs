@@ -128,6 +128,11 @@ impl Window {
         }
     }
 
+    /// Whether it may hold only so many events.
+    pub(crate) fn is_bounded(self) -> bool {
+        self.bound().is_some()
+    }
+
     /// The most events that it may hold, if there is such a bound.
     pub(super) fn bound(self) -> Option<usize> {
         match self.kind {

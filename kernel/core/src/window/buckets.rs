@@ -7,7 +7,8 @@ use crate::numbers::MOST_EVENTS;
 /// Counts a cell: in bucket `i` are the cells that `i` of the edges do not exceed.
 pub(super) fn insert_bucket(counts: &mut [u64], edges: &[Cell], cell: &Cell) {
     if cell.is_ordered() {
-        counts[edges.partition_point(|edge| edge.order(cell).is_le())] += 1;
+        let count = &mut counts[edges.partition_point(|edge| edge.order(cell).is_le())];
+        *count = count.wrapping_add(1);
     }
 }
 

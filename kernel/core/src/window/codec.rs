@@ -5,9 +5,11 @@
 //! read can stop at its oldest edge. A state that was never raised has everything in the head list.
 
 use super::cell::Cell;
-use super::layout::Layout;
+use super::layout::{Layout, Slot};
 use super::newest::Newest;
 use super::recent::Recent;
+use super::signed;
+use super::slot::Accumulator;
 use super::state::{Event, EventPosition, Last, WindowState};
 use super::tails::Tails;
 use super::tiles::Tiles;
@@ -16,7 +18,10 @@ use crate::definition::WindowView;
 use crate::state::{Prefix, StateError, read_start, write_start};
 use crate::time::floor_to_hop;
 
-const BODY_VERSION: u8 = 1;
+/// The first byte of a body.
+fn body_form(layout: &Layout) -> u8 {
+    if layout.is_signed() { 2 } else { 1 }
+}
 
 /// The mark of a body in its head: eight bytes of its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +48,34 @@ pub struct Encoded {
     pub body: Vec<u8>,
 }
 
+impl Layout {
+    pub(super) fn write_slot(&self, slot: &Slot, part: &Accumulator, start: i64, writer: &mut Writer) {
+        if self.is_signed() {
+            signed::write(&slot.kind, part, writer);
+        } else {
+            slot.kind.write(part, start, writer);
+        }
+    }
+
+    pub(super) fn read_slot(
+        &self,
+        slot: &Slot,
+        reader: &mut Reader<'_>,
+        start: i64,
+    ) -> Result<Accumulator, BytesError> {
+        if self.is_signed() {
+            signed::read(&slot.kind, reader)
+        } else {
+            slot.kind.read(reader, &self.columns, start)
+        }
+    }
+}
+
 impl WindowState {
     /// The closed tiles.
     pub fn write_body(&self, layout: &Layout) -> Vec<u8> {
         let mut writer = Writer::with_room(self.tiles.room(layout));
-        writer.byte(BODY_VERSION);
+        writer.byte(body_form(layout));
         self.write_tiles(layout, &mut writer, i64::MIN, self.closed(layout), None);
         writer.bytes
     }
@@ -63,7 +91,7 @@ impl WindowState {
         if self.horizon().is_some() {
             self.write_folded(layout, &mut writer);
         }
-        self.write_events(&mut writer);
+        self.write_events(layout, &mut writer);
         match body {
             None => writer.byte(0),
             Some(BodyMark(mark)) => {
@@ -105,6 +133,7 @@ impl WindowState {
             }
         }
         match self.newest {
+            _ if layout.is_signed() => {}
             None => writer.byte(0),
             Some(t) => {
                 writer.byte(1);
@@ -131,15 +160,19 @@ impl WindowState {
         }
     }
 
-    fn write_events(&self, writer: &mut Writer) {
+    fn write_events(&self, layout: &Layout, writer: &mut Writer) {
         writer.count(self.head.len());
         let mut before = (self.horizon().unwrap_or(0), 0_i64);
         for event in &self.head {
             #[allow(clippy::cast_possible_wrap)] // offsets of brokers are signed
             let offset = event.position.offset as i64;
             writer.zigzag(event.t.wrapping_sub(before.0));
-            writer.varint(event.position.epoch);
-            writer.zigzag(offset.wrapping_sub(before.1));
+            if layout.is_signed() {
+                writer.zigzag(event.weight);
+            } else {
+                writer.varint(event.position.epoch);
+                writer.zigzag(offset.wrapping_sub(before.1));
+            }
             for cell in &event.cells {
                 cell.write(writer);
             }
@@ -280,7 +313,7 @@ impl<'a> Opened<'a> {
                 Err(BytesError::NotCanonical)
             }
         };
-        if reader.flag()? {
+        if !layout.is_signed() && reader.flag()? {
             self.newest = Some(before(reader)?);
         }
         for (last, column) in self.lasts.iter_mut().zip(&layout.lasts) {
@@ -313,8 +346,11 @@ impl<'a> Opened<'a> {
         self.events.reserve(count);
         for _ in 0..count {
             let t = before.0.wrapping_add(reader.zigzag()?);
-            let epoch = reader.varint()?;
-            let offset = before.1.wrapping_add(reader.zigzag()?);
+            let (epoch, offset, weight) = if layout.is_signed() {
+                (0, 0, reader.zigzag()?)
+            } else {
+                (reader.varint()?, before.1.wrapping_add(reader.zigzag()?), 1)
+            };
             let cells = layout
                 .columns
                 .iter()
@@ -327,14 +363,14 @@ impl<'a> Opened<'a> {
                     epoch,
                     offset: offset as u64,
                 },
+                weight,
                 cells,
             };
-            if t < least
-                || self
-                    .events
-                    .last()
-                    .is_some_and(|last| last.order() >= event.order())
-            {
+            let follows = |last: &Event| match &layout.operation {
+                None => last.order() < event.order(),
+                Some(_) => signed::follows(&event, last),
+            };
+            if t < least || weight == 0 || !self.events.last().is_none_or(follows) {
                 return Err(BytesError::NotCanonical.into());
             }
             self.events.push(event);
@@ -436,7 +472,7 @@ impl<'a> Body<'a> {
             return Ok(());
         };
         match reader.byte() {
-            Ok(BODY_VERSION) => {}
+            Ok(form) if form == body_form(layout) => {}
             other => return Err(StateError::UnknownFormat { format: other.ok() }),
         }
         let unit = layout.unit;

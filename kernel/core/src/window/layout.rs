@@ -9,11 +9,11 @@ use super::cell::{Cell, Identity};
 use super::ranks::Beyond;
 use super::recent::{self, Which};
 use super::slot::{Level, SlotKind};
-use crate::definition::{Aggregation, Condition, Quantile, Slacks, WindowFeature, limits};
+use crate::definition::{Aggregation, Condition, Operation, Quantile, Slacks, WindowFeature, limits};
 use crate::numbers::{Grid, Scale, Spread};
 use crate::schema::Column;
 use crate::time::{DAY, HOUR, SECOND, floor_to_hop};
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// The layout of a view's states.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Layout {
     pub newer: Vec<Newer>,
     /// How each feature is finished, in declared order.
     pub features: Vec<Finish>,
+    /// How the source tells retractions, if it has any: then every count and sum is signed.
+    pub operation: Option<Operation>,
 }
 
 /// A column that some feature reads.
@@ -228,7 +230,12 @@ impl Size {
 
 impl Layout {
     /// The layout of these features over these source columns.
-    pub fn new(features: &[WindowFeature], columns: &[Column], origin: i64) -> Self {
+    pub fn new(
+        features: &[WindowFeature],
+        columns: &[Column],
+        origin: i64,
+        operation: Option<&Operation>,
+    ) -> Self {
         let hops = hops_of(features);
         let settling = hops.first().copied().unwrap_or(HOUR);
         let mut windows: Vec<Window> = features
@@ -256,6 +263,7 @@ impl Layout {
             lasts: Vec::new(),
             newer: Vec::new(),
             features: Vec::new(),
+            operation: operation.cloned(),
         };
         for feature in features {
             let window = window_of(feature, settling);
@@ -279,7 +287,26 @@ impl Layout {
                 nullable: true,
             })
             .collect();
-        Self::new(std::slice::from_ref(feature), &columns, of.origin)
+        Self::new(
+            std::slice::from_ref(feature),
+            &columns,
+            of.origin,
+            of.operation.as_ref(),
+        )
+    }
+
+    /// Whether events can be retracted.
+    pub fn is_signed(&self) -> bool {
+        self.operation.is_some()
+    }
+
+    /// How often an event counts, given its cells.
+    pub(super) fn weight(&self, cell: impl Fn(usize) -> Option<Value>) -> i64 {
+        let retracts = self
+            .operation
+            .as_ref()
+            .is_some_and(|operation| cell(operation.column).is_some_and(|cell| operation.retracts(&cell)));
+        if retracts { -1 } else { 1 }
     }
 
     fn add(&mut self, feature: &WindowFeature, columns: &[Column], window: usize) -> Finish {
@@ -292,7 +319,7 @@ impl Layout {
             window,
             invalid,
             how,
-            newest: closed.then(|| self.slot(SlotKind::NewestTime, window)),
+            newest: (closed && !self.is_signed()).then(|| self.slot(SlotKind::NewestTime, window)),
             bounded,
             kind: feature.kind,
         }
@@ -611,7 +638,9 @@ impl Layout {
             self.tiles_within(i64::MAX, back) * 6 + if self.has_base() { 16 * self.slots.len() } else { 0 };
         let slot_bytes = |slot: &Slot| {
             let reach = self.reach(&slot.windows);
-            self.tiles_within(reach.saturating_add(self.lag(back)), back) * slot.kind.longest(&self.columns)
+            // A sign may take one byte more per count, of which a slot has no more than it has bytes.
+            let longest = slot.kind.longest(&self.columns) * if self.is_signed() { 2 } else { 1 };
+            self.tiles_within(reach.saturating_add(self.lag(back)), back) * longest
         };
         let distinct: usize = self
             .distincts
@@ -726,7 +755,6 @@ fn insert_sorted(places: &mut Vec<usize>, place: usize) {
 mod tests {
     use super::*;
     use crate::definition::{Empty, Keeps, LAWS, Limit};
-    use crate::value::Value;
 
     fn condition() -> Condition {
         let column = Column {
@@ -763,7 +791,7 @@ mod tests {
                     kind: input.unwrap_or(Type::Int64),
                     nullable: true,
                 };
-                let layout = Layout::new(&[feature], &[column], 0);
+                let layout = Layout::new(&[feature], &[column], 0, None);
                 let slots: Vec<SlotKind> = layout.slots.iter().map(|slot| slot.kind.clone()).collect();
                 let own: Vec<SlotKind> = slots
                     .iter()

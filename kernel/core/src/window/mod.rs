@@ -1,9 +1,9 @@
 //! Windows: aggregates over the events of an entity up to a request.
 //!
 //! `bounds` says which events a window sees; `layout` what a state must hold to answer all features of a view;
-//! `cell` and `slot` are the accumulators. `state` folds events and raises horizons (`tails`, `tiles`, `newest`), `codec`
-//! turns states into canonical bytes, `read` answers from them, `frame` answers straight from events. `sweep`
-//! finishes both.
+//! `cell` and `slot` are the accumulators, `signed` those that retractions can be taken out of. `state` folds events
+//! and raises horizons (`tails`, `tiles`, `newest`), `codec` turns states into canonical bytes, `read` answers from
+//! them, `frame` answers straight from events. `sweep` finishes both.
 
 mod bounds;
 mod buckets;
@@ -19,6 +19,7 @@ pub(crate) mod properties;
 mod ranks;
 mod read;
 mod recent;
+mod signed;
 mod slot;
 mod state;
 mod sweep;

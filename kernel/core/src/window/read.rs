@@ -228,7 +228,11 @@ impl<'s> Asides<'s> {
         let distinct =
             |(distinct, folded): (&Distinct, &Newest)| newest_times(visible, distinct.column, folded);
         Self {
-            newest: visible.last().map(|event| event.t).or(folded.newest),
+            newest: visible
+                .last()
+                .map(|event| event.t)
+                .or(folded.newest)
+                .filter(|_| !layout.is_signed()),
             lasts: layout.lasts.iter().zip(folded.lasts).map(last).collect(),
             newer: layout
                 .newer

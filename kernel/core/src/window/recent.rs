@@ -222,6 +222,7 @@ mod tests {
         Event {
             t,
             position: EventPosition { epoch: 1, offset },
+            weight: 1,
             cells: [Cell::Int(n)].into(),
         }
     }

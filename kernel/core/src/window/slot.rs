@@ -9,9 +9,10 @@ use super::cell::{Cell, Identity, read_double};
 use super::frequencies::Frequencies;
 use super::layout::KeptColumn;
 use super::recent::{self, Which};
+use super::signed;
 use super::state::{Event, EventPosition, Last};
 use crate::bytes::{BytesError, Reader, Writer};
-use crate::numbers::{Bins, Grid, MOST_EVENTS, Moments};
+use crate::numbers::{Bins, Grid, MOST_EVENTS, Moments, signed as signed_number};
 use crate::value::Type;
 
 /// What a slot accumulates; columns are places in the layout.
@@ -147,10 +148,10 @@ impl Accumulator {
         }
     }
 
-    /// How many, where that is all there is.
-    pub(super) fn count(&self) -> u64 {
+    /// How many, where that is all there is; negative where more were retracted than inserted.
+    pub(super) fn count(&self) -> i64 {
         match self {
-            Self::Count(count) => *count,
+            Self::Count(count) => signed_number(*count),
             _ => 0,
         }
     }
@@ -175,11 +176,15 @@ impl SlotKind {
 
     /// Adds an event.
     pub fn insert(&self, into: &mut Accumulator, event: &Event) {
+        if event.weight != 1 {
+            return signed::insert(self, into, event);
+        }
         let cells = &event.cells;
         match (self, into) {
-            (Self::Events, Accumulator::Count(count)) => *count += 1,
+            // Counts are signed where there are retractions: they wrap.
+            (Self::Events, Accumulator::Count(count)) => *count = count.wrapping_add(1),
             (Self::Invalid { column, kept }, Accumulator::Count(count)) => {
-                *count += u64::from(cells[*column].is_invalid(*kept));
+                *count = count.wrapping_add(u64::from(cells[*column].is_invalid(*kept)));
             }
             (Self::Moments { column, level }, Accumulator::Moments(moments)) => {
                 insert_moments(moments, *level, &cells[*column]);

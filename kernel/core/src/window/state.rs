@@ -4,6 +4,7 @@ use super::cell::Cell;
 use super::layout::{Layout, Origin};
 use super::newest::Newest;
 use super::recent::Recent;
+use super::signed;
 use super::tails::Tails;
 use super::tiles::Tiles;
 use crate::definition::WindowView;
@@ -26,6 +27,8 @@ pub struct Event {
     pub t: i64,
     /// Where it stands in the log.
     pub position: EventPosition,
+    /// How often it counts: once, unless its view has retractions.
+    pub weight: i64,
     /// One cell per kept column of the layout.
     pub cells: Box<[Cell]>,
 }
@@ -42,7 +45,13 @@ impl Event {
                 Origin::Condition(place) => Cell::of_condition(layout.conditions[place].expr.holds(row, t)),
             })
             .collect();
-        Self { t, position, cells }
+        let weight = layout.weight(|column| row.get(column).cloned());
+        Self {
+            t,
+            position,
+            weight,
+            cells,
+        }
     }
 
     /// What events are ordered by.
@@ -135,6 +144,10 @@ impl WindowState {
     /// Folds an event that is not in the state yet and that passes the view's filter.
     pub fn fold(&mut self, view: &WindowView, event: Event) -> Folded {
         if event.t >= self.horizon {
+            if view.layout.is_signed() {
+                signed::keep(&mut self.head, event);
+                return Folded::Head;
+            }
             let at = self.head.partition_point(|own| own.order() <= event.order());
             self.head.insert(at, event);
             return Folded::Head;
@@ -145,7 +158,9 @@ impl WindowState {
     }
 
     fn fold_below(&mut self, layout: &Layout, event: &Event) -> Folded {
-        self.newest = self.newest.max(Some(event.t));
+        if !layout.is_signed() {
+            self.newest = self.newest.max(Some(event.t));
+        }
         for (last, column) in self.lasts.iter_mut().zip(&layout.lasts) {
             let cell = &event.cells[*column];
             let newer = last
@@ -185,6 +200,9 @@ impl WindowState {
             if self.tails.holds(place, start) {
                 slot.kind.insert(&mut tile[place], event);
             }
+        }
+        if layout.is_signed() && tile.iter().all(signed::is_zero) {
+            self.tiles.remove(start);
         }
         Folded::Tile
     }
@@ -265,7 +283,7 @@ impl WindowState {
                     .map(|(start, tile)| (start, tile.count(layout, &self.tails, slot)))
                     .find(|(_, count)| {
                         events += count;
-                        events > bound as u64
+                        events > i64::try_from(bound).unwrap_or(i64::MAX)
                     });
                 over.map_or(i64::MIN, |(start, _)| start)
             })
@@ -288,7 +306,9 @@ impl WindowState {
     /// windows. Absent while there are no events, and where a window never ends to see them.
     pub fn outlived_at(&self, view: &WindowView) -> Option<i64> {
         let span = view.layout.longest_reach()? + view.source.future_tolerance + view.back_slack + SLACK;
-        self.newest_event().map(|t| t.saturating_add(span))
+        // What was retracted left no time behind; all that was folded lies before the horizon.
+        let newest = self.newest_event().or(self.horizon());
+        newest.map(|t| t.saturating_add(span))
     }
 
     /// About how much memory the state takes, in bytes.

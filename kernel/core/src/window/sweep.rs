@@ -10,7 +10,7 @@ use super::slot::Accumulator;
 use super::state::Event;
 use crate::answer::Answer;
 use crate::bytes::{BytesError, Reader};
-use crate::numbers::{Grid, Moments, Scale, Wide};
+use crate::numbers::{Grid, Moments, Scale, Wide, signed};
 use crate::status::Status;
 use crate::time::HOUR;
 use crate::value::{Type, Value};
@@ -150,12 +150,12 @@ impl<'l> Sweep<'l> {
         };
         let is_seen = |group: &Group<'_>| super::bounds::past(group.upper, start) && group.wants(place);
         match &mut self.groups[..] {
-            [group] if is_seen(group) => {
+            [group] if is_seen(group) && !layout.is_signed() => {
                 let into = &mut group.parts.merged[place];
                 slot.kind.absorb(into, reader, &layout.columns, start)
             }
             _ => {
-                let part = slot.kind.read(reader, &layout.columns, start)?;
+                let part = layout.read_slot(slot, reader, start)?;
                 self.merge_slot(place, &part, start);
                 Ok(())
             }
@@ -261,13 +261,13 @@ impl<'l> Parts<'l> {
     ) -> Answer {
         if feature
             .bounded
-            .is_some_and(|(slot, bound)| self.merged[slot].count() > bound)
+            .is_some_and(|(slot, bound)| self.merged[slot].count() > signed(bound))
         {
             return over_bound(newest);
         }
         let value = match feature.how {
-            How::Events { slot } => int(i64::try_from(self.merged[slot].count()).ok()),
-            How::Count { slot } => int(i64::try_from(self.moments(slot).count).ok()),
+            How::Events { slot } => int(Some(self.merged[slot].count())),
+            How::Count { slot } => int(Some(self.moments(slot).signed_count())),
             How::Sum {
                 slot,
                 scale: Scale::One,
@@ -276,7 +276,7 @@ impl<'l> Parts<'l> {
             How::Avg { slot, scale } => Some(float(self.moments(slot).mean(scale))),
             How::EventRate { slot } => {
                 let events = Moments {
-                    sum: Wide::from_u128(u128::from(self.merged[slot].count())),
+                    sum: Wide::from_i128(i128::from(self.merged[slot].count())),
                     ..Moments::default()
                 };
                 Some(Value::Float(self.rate(&events, Scale::One, feature)))
@@ -349,7 +349,7 @@ impl<'l> Parts<'l> {
             };
         };
         let mut answer = Answer::of(value, newest);
-        let skipped = feature.invalid.is_some_and(|slot| self.merged[slot].count() > 0);
+        let skipped = feature.invalid.is_some_and(|slot| self.merged[slot].count() != 0);
         if skipped && answer.status == Status::Present {
             answer.status = Status::Partial;
         }
@@ -388,9 +388,7 @@ fn histogram(accumulator: &Accumulator) -> Option<Value> {
     let Accumulator::Buckets(counts) = accumulator else {
         return None;
     };
-    let counts = counts
-        .iter()
-        .map(|count| i64::try_from(*count).unwrap_or(i64::MAX));
+    let counts = counts.iter().map(|count| signed(*count));
     Some(Value::List(&Type::Int64, counts.map(Value::Int).collect()))
 }
 

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
+use super::signed;
 use super::slot::Accumulator;
 use super::sweep::Sweep;
 use super::tails::Tails;
@@ -58,7 +59,15 @@ impl Tiles {
         reader: &mut Reader<'_>,
     ) -> Result<(), BytesError> {
         let all = reader.clone();
-        for (place, slot) in layout.slots.iter().enumerate() {
+        if layout.is_signed() {
+            pass_signed(layout, tails, start, reader)?;
+        }
+        let passed = if layout.is_signed() {
+            &[][..]
+        } else {
+            &layout.slots
+        };
+        for (place, slot) in passed.iter().enumerate() {
             if tails.holds(place, start) {
                 if let Some(t) = slot.kind.pass(reader, &layout.columns, start)? {
                     if tails.tile_start(layout, t) != start {
@@ -122,6 +131,13 @@ impl Tiles {
         }
     }
 
+    /// Drops the tile that begins here.
+    pub(super) fn remove(&mut self, start: i64) {
+        if let Ok(place) = self.tiles.binary_search_by_key(&start, |(own, _)| *own) {
+            self.tiles.remove(place);
+        }
+    }
+
     /// Gives every tile the width that the horizons ask for, and drops what is below all of them.
     pub(super) fn coarsen(&mut self, layout: &Layout, before: &Tails, after: &Tails) {
         let tiles = std::mem::take(&mut self.tiles);
@@ -149,6 +165,12 @@ impl Tiles {
                     slot.kind.merge(&mut into[place], &parts[place]);
                 }
             }
+        }
+        if layout.is_signed() {
+            self.tiles.retain(|(_, tile)| match tile {
+                Tile::Open(parts) => !parts.iter().all(signed::is_zero),
+                Tile::Stored { .. } => true,
+            });
         }
     }
 
@@ -191,7 +213,7 @@ impl TileRef<'_> {
     }
 
     /// How many events a slot counts.
-    pub(super) fn count(&self, layout: &Layout, tails: &Tails, slot: usize) -> u64 {
+    pub(super) fn count(&self, layout: &Layout, tails: &Tails, slot: usize) -> i64 {
         match self.tile {
             Tile::Open(parts) => parts[slot].count(),
             Tile::Stored { .. } => self.parts(layout, tails)[slot].count(),
@@ -206,7 +228,7 @@ impl TileRef<'_> {
         if let Tile::Open(parts) = self.tile {
             for (place, slot) in layout.slots.iter().enumerate() {
                 if tails.holds(place, self.start) {
-                    slot.kind.write(&parts[place], self.start, writer);
+                    layout.write_slot(slot, &parts[place], self.start, writer);
                 }
             }
         }
@@ -222,6 +244,26 @@ impl TileRef<'_> {
     }
 }
 
+/// Checks a tile of a view with retractions: one that adds up to nothing is not there.
+fn pass_signed(
+    layout: &Layout,
+    tails: &Tails,
+    start: i64,
+    reader: &mut Reader<'_>,
+) -> Result<(), BytesError> {
+    let mut is_zero = true;
+    for (place, slot) in layout.slots.iter().enumerate() {
+        if tails.holds(place, start) {
+            is_zero &= signed::is_zero(&layout.read_slot(slot, reader, start)?);
+        }
+    }
+    if is_zero {
+        Err(BytesError::NotCanonical)
+    } else {
+        Ok(())
+    }
+}
+
 fn empty(layout: &Layout) -> Box<[Accumulator]> {
     layout.slots.iter().map(|slot| slot.kind.empty()).collect()
 }
@@ -234,7 +276,7 @@ fn read_parts(layout: &Layout, tails: &Tails, start: i64, bytes: &[u8]) -> Box<[
         .map(|(place, slot)| {
             let read = tails
                 .holds(place, start)
-                .then(|| slot.kind.read(&mut reader, &layout.columns, start));
+                .then(|| layout.read_slot(slot, &mut reader, start));
             read.and_then(Result::ok).unwrap_or_else(|| slot.kind.empty())
         })
         .collect()

@@ -64,13 +64,15 @@ impl StreamView {
                     Origin::Condition(_) => None,
                 });
                 let conditions = view.layout.conditions.iter().map(|condition| &*condition.expr);
+                let operation = view.source.operation.iter().map(|operation| operation.column);
                 (
                     &view.source.columns,
-                    used(kept, view.filter.iter().chain(conditions)),
+                    used(kept.chain(operation), view.filter.iter().chain(conditions)),
                 )
             }
             Kind::Latest(view) => {
                 let kept = view.features.iter().map(|feature| feature.column);
+                let kept = kept.chain(view.operation().map(|operation| operation.column));
                 (view.source.columns(), used(kept, view.filter.iter()))
             }
         };

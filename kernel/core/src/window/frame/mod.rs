@@ -119,7 +119,12 @@ impl Plan {
         Self {
             ranged,
             swept,
-            layout: Layout::new(&features, view.source.columns.columns(), view.origin),
+            layout: Layout::new(
+                &features,
+                view.source.columns.columns(),
+                view.origin,
+                view.layout.operation.as_ref(),
+            ),
         }
     }
 }

@@ -104,7 +104,7 @@ impl<'v> Ranges<'v> {
             _ => false,
         };
         let feature = &layout.features[feature];
-        if layout.windows[feature.window].is_closed() {
+        if layout.windows[feature.window].is_closed() || layout.is_signed() {
             return false;
         }
         let known = match feature.how {

@@ -54,6 +54,7 @@ impl Timeline {
                     epoch: u64::from(partition),
                     offset,
                 },
+                weight: layout.weight(|column| Some(log.cell(row, column).to_value())),
                 cells: kept.collect(),
             }
         };
@@ -231,7 +232,7 @@ impl<'t> Seen<'t> {
 
 impl Aside for Seen<'_> {
     fn newest(&self) -> Option<i64> {
-        self.newest
+        self.newest.filter(|_| !self.layout.is_signed())
     }
 
     fn last(&self, last: usize) -> Option<(i64, &Cell)> {
