@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from skewless.definitions.catalog import Catalog
-from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, View, WindowFeature, WindowView
+from skewless.definitions.meanings import LatestView, OnDemandView, Pin, View, WindowView
 from skewless.errors import EntityMismatchError, MissingRequestFieldError, UnknownFeatureError
 from skewless.types import ValueType
 
@@ -61,13 +61,3 @@ def check_columns(views: Sequence[View], columns: Iterable[str]) -> None:
         raise EntityMismatchError(missing=keys - have)
     if fields - have:
         raise MissingRequestFieldError(fields=fields - have)
-
-
-def event_columns(view: StreamView) -> list[str]:
-    """The decoded columns of an event log that the kernel reads to compute a view, in the order of its source."""
-    read = {feature.column for feature in view.features}
-    # Which columns a condition reads only the kernel knows.
-    all_read = view.filter is not None or any(
-        isinstance(feature, WindowFeature) and feature.where is not None for feature in view.features
-    )
-    return [column.name for column in view.source.columns if all_read or column.name in read]

@@ -10,14 +10,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.offline.domain.features import check_columns, event_columns, needed_functions, needed_views
+from services.offline.domain.features import check_columns, needed_functions, needed_views
 from services.offline.domain.rows import Column, LogKnowledge, Rows, RunKnowledge
 from services.offline.ports import EventLogs, Runs
 from skewless import kernel
 from skewless.definitions.catalog import Catalog, is_stream_view
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, StreamView, WindowView
 from skewless.functions.environment import Runner
-from skewless.lake import COLUMN_PREFIX
 
 Knowledge = Mapping[bytes, LogKnowledge | RunKnowledge]
 """By the view's meaning hash; a view that is not in it knows everything."""
@@ -115,10 +114,11 @@ class Computer:
         span = pc.min_max(request_times_us).as_py()
         if span["min"] is None:
             span = {"min": 0, "max": 0}
+        compiled = kernel.StreamView(view.meaning_json)
         return self.events.events(
             catalog.input_log(view),
-            columns=[*FRAME_COLUMNS, *(COLUMN_PREFIX + name for name in event_columns(view))],
-            from_us=kernel.StreamView(view.meaning_json).earliest_needed(span["min"]),
+            columns=[*FRAME_COLUMNS, *compiled.columns],
+            from_us=compiled.earliest_needed(span["min"]),
             until_us=span["max"] + (0 if isinstance(view, WindowView) else 1),
             entity_ids=pc.unique(entity_ids.drop_null()).to_pylist(),
         )

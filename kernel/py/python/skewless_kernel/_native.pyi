@@ -307,6 +307,10 @@ class StreamView:
     def meaning_hash(self) -> bytes:
         """SHA-256 of the meaning document, 32 bytes."""
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of events (``c_<name>``) that answers are made from, in the order of the source."""
+
     def earliest_needed(self, earliest_request_us: int) -> int | None:
         """From which event time on events matter to any request at or after this time; None: from the start."""
 

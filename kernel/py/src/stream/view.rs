@@ -97,6 +97,13 @@ impl StreamView {
         PyBytes::new(py, hash)
     }
 
+    /// The columns of events (`c_<name>`) that answers are made from, in the order of the source.
+    #[getter]
+    fn columns(&self) -> Vec<&str> {
+        let columns = self.columns.columns();
+        self.used.iter().map(|place| &*columns[*place].name).collect()
+    }
+
     /// From which event time on events matter to any request at or after this time; None: from the start.
     fn earliest_needed(&self, earliest_request_us: i64) -> Option<i64> {
         match &self.kind {
