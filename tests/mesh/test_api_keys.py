@@ -24,6 +24,7 @@ from skewless.errors import (
     ApiKeyRevokedError,
     ApiKeyUnknownError,
     InvalidArgumentError,
+    NotReadyError,
     RateLimitedError,
     SkewlessError,
     UnknownResourceError,
@@ -62,7 +63,7 @@ def ask(store: Store, features: str | list[str] = "echo@1.0.0") -> OnlineFeature
 def heard(mesh: LocalMesh, key: str) -> None:
     """Waits until the online service knows a new key."""
     with client(mesh, key) as store:
-        until(lambda: not isinstance(failure(lambda: ask(store)), ApiKeyUnknownError))
+        until(lambda: not isinstance(failure(lambda: ask(store)), ApiKeyUnknownError | NotReadyError))
 
 
 def failure(step: Callable[[], object]) -> SkewlessError | None:

@@ -40,7 +40,8 @@ def prepare(database: Database, *, migrate: bool) -> None:
     does not answer; BusyError if another migration takes too long.
     """
     with database.reading() as connection:
-        found = _schema(database, connection)
+        # Another registry may be migrating: what stands in tables before Alembic's is looked at under the lock only.
+        found = _noted(connection) if migrate else _schema(database, connection)
     if found == NEWEST:
         return
     if not migrate:
