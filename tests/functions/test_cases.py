@@ -26,6 +26,7 @@ ARROW = {
     "string": pa.string(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
+ARROW |= {f"list<{name}>": pa.list_(kind) for name, kind in ARROW.items()}
 CASES: list[dict[str, Any]] = [
     case
     for path in sorted((SPEC / "functions").glob("*.yaml"))
@@ -129,7 +130,8 @@ def test_the_kernel_and_a_process(case: dict[str, Any], pool: FunctionPool) -> N
         function = samples.ref(what.function.__name__, what.kind, tuple(what.arguments), what.budget_us)
         results["found"] = pool.run(function, arguments, tries=2)
     answer = pa.record_batch(view.evaluate(batch, times, results))
-    values = answer["found"].cast(pa.int64()) if what.kind == "timestamp" else answer["found"]
+    numbers = {"timestamp": pa.int64(), "list<timestamp>": pa.list_(pa.int64())}
+    values = answer["found"].cast(numbers.get(what.kind, ARROW[what.kind]))
     for value, status in zip(values.to_pylist(), answer["found__status"].to_pylist(), strict=True):
         found = Cell(value, Status(status))
         assert found.same(expected(case)), (found, expected(case))

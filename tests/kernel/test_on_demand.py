@@ -1,5 +1,7 @@
 """On-demand views through the door: values and statuses of many rows at once."""
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from skewless import kernel
 from tests.kernel.test_meaning import HOUR, canonical
+from tests.roads.expressions import ir_of
 
 PRESENT, NULL, NOT_FOUND, PARTIAL, OVERFLOW, REBUILDING = 1, 2, 3, 5, 6, 9
 AMOUNT, AVERAGE, COUNT = ({"op": "col", "name": name} for name in ("amount", "avg", "count"))
@@ -64,6 +67,85 @@ def test_values_and_statuses_follow_the_inputs() -> None:
     assert out["more"].null_count == 4
     assert out["at"].to_pylist() == [datetime(1970, 1, 1, hour, tzinfo=UTC) for hour in range(4)]
     assert out["deviation__status"].type == pa.uint8()
+
+
+def lists_view() -> kernel.OnDemandView:
+    """On-demand features of a list of the request and of a stored one."""
+    document = json.loads(meaning())
+    given, stored = ({"op": "col", "name": name} for name in ("given", "stored"))
+    pin = {"view": "departures", "version": "1.0.0", "meaning": "0" * 64, "feature": "recent"}
+    document["request"] = [{"name": "given", "type": "list<float64>"}, {"name": "names", "type": "list<string>"}]
+    document["inputs"] = [{"name": "stored", "type": "list<float64>", **pin}]
+    first = {"op": "lit", "type": "int64", "value": "1"}
+    document["features"] = [
+        {"name": "many", "type": "int64", "expr": call("length", stored)},
+        {"name": "known", "type": "bool", "expr": call("contains", given, call("element", stored, first))},
+        {"name": "either", "type": "list<float64>", "expr": call("coalesce", stored, given)},
+        {"name": "names", "type": "list<string>", "expr": {"op": "col", "name": "names"}},
+    ]
+    return kernel.OnDemandView(canonical(document))
+
+
+@pytest.mark.parametrize("list_of", [pa.list_, pa.large_list])
+def test_lists_follow_the_inputs_and_their_statuses(list_of: Callable[[pa.DataType], pa.DataType]) -> None:
+    floats, texts = list_of(pa.float64()), list_of(pa.string())
+    given = pa.array([[9.0], [1.5, -0.0], [], None, [2.0], [2.0]], floats)
+    stored = pa.array([[9.0], [0.0, 2.0], [], [5.0], [2.0], [2.0]], floats)
+    statuses = pa.array([PRESENT, PRESENT, PRESENT, NULL, PARTIAL, REBUILDING], pa.uint8())
+    names = pa.array([["a"], [], None, ["é", ""], ["a"], ["a"]], texts)
+    columns = {"given": given, "stored": stored, "stored__status": statuses, "names": names}
+    batch = pa.record_batch(columns)
+    # A part of a batch has offsets that do not begin at 0.
+    for rows in (slice(0, 6), slice(1, 6), slice(3, 6)):
+        part = batch.slice(rows.start)
+        times = pa.array([0] * len(part), pa.int64())
+        out = pa.record_batch(lists_view().evaluate(part, times))
+        assert out["many"].to_pylist() == [1, 2, 0, None, 1, None][rows]
+        assert out["many__status"].to_pylist() == [PRESENT, PRESENT, PRESENT, NULL, PARTIAL, REBUILDING][rows]
+        assert out["known"].to_pylist() == [True, True, None, None, True, None][rows]
+        assert out["either"].to_pylist() == [[9.0], [0.0, 2.0], [], None, [2.0], None][rows]
+        assert out["either"].type == pa.list_(pa.float64())
+        assert out["names"].to_pylist() == names.to_pylist()[rows]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pa.array([[1.0, None]]), "has an item that is null"),
+        (pa.array([[float("nan")]]), "no finite number"),
+        (pa.array([[1]], pa.list_(pa.int64())), "must be float64"),
+        (pa.array([1.0]), "must be list<float64>"),
+        (pa.array([[0.0] * 1001]), "has 1001 items; at most 1000"),
+    ],
+)
+def test_lists_with_other_items_are_refused(given: pa.Array, message: str) -> None:
+    columns = {
+        "given": given,
+        "stored": pa.array([[1.0]]),
+        "stored__status": pa.array([PRESENT], pa.uint8()),
+        "names": pa.array([["a"]]),
+    }
+    with pytest.raises(kernel.InputError, match=message):
+        lists_view().evaluate(pa.record_batch(columns), pa.array([0], pa.int64()))
+
+
+def test_lists_have_no_order_and_one_type() -> None:
+    types = {"l": "list<float64>", "m": "list<int64>", "x": "float64", "s": "string"}
+    for refused in (
+        "l < l",
+        "least(l, l)",
+        "l = m",
+        "coalesce(l, m)",
+        "contains(l, s)",
+        "contains(x, x)",
+        "contains(l, l)",
+        "l[x]",
+        "x[1]",
+        "length(s)",
+        "l + 1",
+    ):
+        with pytest.raises(kernel.DefinitionError, match="WRONG_TYPE"):
+            kernel.check_expression(json.dumps(ir_of(refused)).encode(), types)
 
 
 def test_request_times_may_be_timestamps_and_rows_may_be_none() -> None:

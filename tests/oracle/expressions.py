@@ -65,8 +65,10 @@ def uses(ir: Ir) -> frozenset[str]:
 
 
 _RESULTS: Mapping[str, str] = {
-    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "is_null", "is_weekend"), "bool"),
-    **dict.fromkeys(("mod", "to_int", "hour", "minute", "weekday", "day", "month", "year"), "int64"),
+    **dict.fromkeys(
+        ("eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "is_null", "is_weekend", "contains"), "bool"
+    ),
+    **dict.fromkeys(("mod", "to_int", "hour", "minute", "weekday", "day", "month", "year", "length"), "int64"),
     **dict.fromkeys(APPROXIMATE | {"div", "sqrt", "to_float"}, "float64"),
 }
 
@@ -78,6 +80,8 @@ def _call_type(name: str, args: Sequence[str | None]) -> str | None:
         return _common([*args[1::2], args[-1]])
     if name == "nullif":
         return args[0]
+    if name == "element":
+        return str(args[0]).removeprefix("list<").removesuffix(">")
     if name in {"add", "sub"} and "timestamp" in args:
         return "int64" if args == ["timestamp", "timestamp"] else "timestamp"
     return _common(args)
@@ -164,7 +168,7 @@ def _finite(x: Value) -> Value:
     """X7: not finite is null; the zero has no sign."""
     if isinstance(x, float):
         return x + 0.0 if math.isfinite(x) else None
-    return x
+    return [_finite(item) for item in x] if isinstance(x, list) else x
 
 
 def _order(x: Any) -> Any:
@@ -229,6 +233,12 @@ def _haversine(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     half_lon = math.sin((lon2 - lon1) * RADIANS_PER_DEGREE / 2)
     across = math.cos(lat1 * RADIANS_PER_DEGREE) * math.cos(lat2 * RADIANS_PER_DEGREE)
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, half_lat**2 + across * half_lon**2)))
+
+
+def _element(items: Any, place: int) -> Value:
+    """X21: places count from 1."""
+    found: Value = items[place - 1] if 1 <= place <= len(items) else None
+    return found
 
 
 def _to_int(x: Any) -> Value:
@@ -298,6 +308,9 @@ _STRICT: Mapping[str, Callable[..., Value]] = {
     "month": _local(lambda t: t.month),
     "year": _local(lambda t: t.year),
     "is_weekend": _local(lambda t: t.isoweekday() >= 6),
+    "length": len,
+    "contains": lambda items, x: any(item == x for item in items),
+    "element": _element,
     "to_float": float,
     "to_int": _to_int,
 }

@@ -20,7 +20,7 @@ def call(
     given: dict[str, Value] = dict(request)
     for name, cell in inputs.items():
         given[name] = cell.value if cell.status in (Status.PRESENT, Status.PARTIAL) else None
-    read = {name: value + 0.0 if isinstance(value, float) else value for name, value in given.items()}
+    read = {name: _read(value) for name, value in given.items()}
     if "request_time_us" in function.__code__.co_varnames[: function.__code__.co_argcount]:
         read["request_time_us"] = request_time
     try:
@@ -31,11 +31,20 @@ def call(
     return Cell(found.value, Status.PARTIAL) if is_partial and found.status is Status.PRESENT else found
 
 
+def _read(value: Value) -> Value:
+    """N3, also of items."""
+    if isinstance(value, list):
+        return [item + 0.0 if isinstance(item, float) else item for item in value]
+    return value + 0.0 if isinstance(value, float) else value
+
+
 def _cell(value: Any, kind: str) -> Cell:
     if value is None:
         return Cell(None, Status.NULL)
     if kind == "float64" and type(value) is int and abs(value) < 2**1023 and int(float(value)) == value:
         value = float(value)
+    if kind.startswith("list<"):
+        return _list(value, kind.removeprefix("list<").removesuffix(">"))
     wanted = {"int64": "int", "timestamp": "int", "float64": "float", "bool": "bool", "string": "str"}[kind]
     if type(value).__name__ != wanted or not _fits(value, kind):
         return _FAILED
@@ -44,6 +53,19 @@ def _cell(value: Any, kind: str) -> Cell:
     if kind == "int64" and not -(2**63) <= value < 2**63:
         return Cell(None, Status.OVERFLOW)
     return Cell(value, Status.PRESENT)
+
+
+def _list(value: Any, of: str) -> Cell:
+    """X22: each item is judged alone, and none may be without a value."""
+    if not isinstance(value, list | tuple) or len(value) > 1000:
+        return _FAILED
+    cells = [_cell(item, of) for item in value]
+    wrong = [cell for cell in cells if cell.status is not Status.PRESENT]
+    if wrong:
+        return wrong[0] if wrong[0].status is Status.OVERFLOW else _FAILED
+    if sum(len(item.encode()) for item in value if isinstance(item, str)) > 64 * 1024:
+        return _FAILED
+    return Cell([cell.value for cell in cells], Status.PRESENT)
 
 
 def _fits(value: Any, kind: str) -> bool:

@@ -26,6 +26,9 @@ TYPES: Mapping[str, str] = {
     **dict.fromkeys(("b", "c"), "bool"),
     **dict.fromkeys(("s", "u"), "string"),
     **dict.fromkeys(("t", "v"), "timestamp"),
+    **dict.fromkeys(("is", "js"), "list<int64>"),
+    **dict.fromkeys(("xs", "ys"), "list<float64>"),
+    **dict.fromkeys(("ss", "us"), "list<string>"),
 }
 ZONES = ("UTC", "America/New_York", "Europe/London", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia")
 YEAR = 31_556_952_000_000
@@ -48,7 +51,16 @@ CELLS: Mapping[str, st.SearchStrategy[Value]] = {
     "string": texts,
     "timestamp": instants,
 }
-rows = st.fixed_dictionaries({name: st.none() | CELLS[kind] for name, kind in TYPES.items()})
+SMALL: Mapping[str, st.SearchStrategy[Value]] = {
+    "list<int64>": st.sampled_from(EDGES) | st.integers(-2, 2),
+    "list<float64>": st.sampled_from([0.0, -0.0, 1.0, 2.0**53, -(2.0**63)]) | finite,
+    "list<string>": texts,
+}
+"""Items that are often those of another list, by the type of the list."""
+LISTS: Mapping[str, st.SearchStrategy[Value]] = {
+    kind: st.lists(items, max_size=3).map(list[Any]) for kind, items in SMALL.items()
+}
+rows = st.fixed_dictionaries({name: st.none() | {**CELLS, **LISTS}[kind] for name, kind in TYPES.items()})
 
 
 def literal(kind: str) -> st.SearchStrategy[Ir]:
@@ -79,6 +91,13 @@ def leaf(kind: str) -> st.SearchStrategy[Ir]:
     return st.sampled_from([*columns, *columns, null]) | literal(kind)
 
 
+def lists(kind: str) -> st.SearchStrategy[Ir]:
+    """Lists come from columns, or a choice of them."""
+    names = [name for name, own in TYPES.items() if own == kind]
+    column = st.sampled_from(names).map(lambda name: {"op": "col", "name": name})
+    return column | call("coalesce", column, column) | call("nullif", column, column)
+
+
 def trees(kind: str, depth: int) -> st.SearchStrategy[Ir]:
     """Well-typed expressions of exact functions: their results agree bit for bit."""
     if depth == 0:
@@ -88,6 +107,8 @@ def trees(kind: str, depth: int) -> st.SearchStrategy[Ir]:
     number = i | x
     zone = st.sampled_from(ZONES).map(_lit("string"))
     own = sub[kind]
+    ints, doubles, words = (lists(f"list<{item}>") for item in ("int64", "float64", "string"))
+    place = st.integers(-1, 4).map(str).map(_lit("int64")) | i
     chosen = [
         call("case", b, own, b, own, own),
         call("case", b, own, st.just({"op": "lit", "type": "null", "value": None})),
@@ -101,6 +122,8 @@ def trees(kind: str, depth: int) -> st.SearchStrategy[Ir]:
             *calls("neg abs", i),
             call("sub", t, t),
             call("clip", i, i, i),
+            call("length", ints | doubles | words),
+            call("element", ints, place),
             *calls("hour minute weekday day month year", t, zone),
             *(one for of in (i, x, b) for one in calls("to_int", of)),
         ],
@@ -109,6 +132,7 @@ def trees(kind: str, depth: int) -> st.SearchStrategy[Ir]:
             call("div", number, number),
             *calls("neg abs", x),
             call("sqrt", number),
+            call("element", doubles, place),
             call("clip", x, number, number),
             *(one for of in (i, x, b) for one in calls("to_float", of)),
             *calls("least greatest coalesce", x, i),
@@ -119,8 +143,12 @@ def trees(kind: str, depth: int) -> st.SearchStrategy[Ir]:
             call("not", b),
             call("is_null", number | s | t | b),
             call("is_weekend", t, zone),
+            call("contains", ints | doubles, number),
+            call("contains", words, s),
+            *(one for of in (ints, doubles, words) for one in calls("eq ne", of, of)),
+            call("is_null", ints | doubles | words),
         ],
-        "string": [],
+        "string": [call("element", words, place)],
         "timestamp": [call("add", t, i), call("add", i, t), call("sub", t, i)],
     }
     return st.one_of(leaf(kind), *chosen, *made[kind])

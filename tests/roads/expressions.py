@@ -23,6 +23,7 @@ ARROW: Mapping[str, pa.DataType] = {
     "string": pa.string(),
     "timestamp": pa.int64(),
 }
+ARROW = {**ARROW, **{f"list<{name}>": pa.list_(kind) for name, kind in ARROW.items()}}
 
 
 @dataclass(frozen=True)

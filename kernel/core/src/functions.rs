@@ -8,6 +8,7 @@
 //! called. Results: a list with an element per row, `[value]` or `[null, status, text]`, or null.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -158,8 +159,18 @@ fn write_cell(text: &mut String, cell: Cell<'_>) {
     };
     // Writing to a text cannot fail.
     let _ = match cell {
-        // No input is a list (F1).
-        Cell::Null | Cell::List(..) => text.write_str("null"),
+        Cell::Null => text.write_str("null"),
+        Cell::List(_, items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                write_cell(text, Cell::from(item));
+            }
+            text.push(']');
+            Ok(())
+        }
         Cell::Int(x) | Cell::Timestamp(x) => write!(text, "{x}"),
         // The shortest text that is read back as this double; with a fraction, so that it is read as one.
         Cell::Float(x) => write!(text, "{x:?}"),
@@ -208,7 +219,19 @@ fn read_cell(json: &Json, kind: Type) -> Option<Value> {
             .as_i64()
             .filter(|time| (limits::INSTANTS.0..=limits::INSTANTS.1).contains(time))
             .map(Value::Timestamp),
-        // No result is a list (F1).
-        Type::List(_) => None,
+        Type::List(of) => {
+            let items = json
+                .as_array()
+                .filter(|items| items.len() <= limits::LIST_GIVEN)?;
+            let texts = items.iter().filter_map(Json::as_str).map(str::len);
+            if texts.sum::<usize>() > limits::LONGEST_RESULT {
+                return None;
+            }
+            let read = items.iter().map(|item| read_cell(item, *of));
+            let cells: Arc<[Value]> = read
+                .map(|cell| cell.filter(|cell| !cell.is_null()))
+                .collect::<Option<_>>()?;
+            Some(Value::List(of, cells))
+        }
     }
 }

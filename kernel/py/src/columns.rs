@@ -1,16 +1,20 @@
 //! Arrow columns as the kernel reads them.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
-    Array, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, TimestampMicrosecondArray,
+    Array, BooleanArray, Float64Array, GenericListArray, Int64Array, LargeStringArray, OffsetSizeTrait,
+    RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, TimeUnit};
 use pyo3::prelude::*;
+use skewless_core::definition::limits::LIST_GIVEN;
 use skewless_core::expr::{Cell, Columns};
+use skewless_core::latest::wire::normalized;
 use skewless_core::schema::Schema;
-use skewless_core::value::Type;
+use skewless_core::value::{Type, Value};
 
 use crate::errors::InputError;
 
@@ -24,6 +28,8 @@ pub(crate) enum Column {
     TextView(StringViewArray),
     Instant(TimestampMicrosecondArray),
     InstantNumber(Int64Array),
+    /// Lists of items of a type.
+    Lists(&'static Type, Vec<Option<Arc<[Value]>>>),
 }
 
 impl Column {
@@ -42,6 +48,10 @@ impl Column {
             // An Arrow timestamp without a zone is a naive one: its instant is not known.
             (Type::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) => {
                 Self::Instant(array.as_primitive::<TimestampMicrosecondType>().clone())
+            }
+            (Type::List(of), DataType::List(_)) => Self::Lists(of, lists(name, array.as_list::<i32>(), of)?),
+            (Type::List(of), DataType::LargeList(_)) => {
+                Self::Lists(of, lists(name, array.as_list::<i64>(), of)?)
             }
             (_, other) => {
                 let advice = match kind {
@@ -66,8 +76,42 @@ impl Column {
             Self::TextView(column) => valid(column, row, |row| Cell::Text(column.value(row))),
             Self::Instant(column) => valid(column, row, |row| Cell::Timestamp(column.value(row))),
             Self::InstantNumber(column) => valid(column, row, |row| Cell::Timestamp(column.value(row))),
+            Self::Lists(of, column) => match &column[row] {
+                Some(items) => Cell::List(of, items),
+                None => Cell::Null,
+            },
         }
     }
+}
+
+/// The lists of a column, their items read once.
+fn lists<O: OffsetSizeTrait>(
+    name: &str,
+    array: &GenericListArray<O>,
+    of: &'static Type,
+) -> PyResult<Vec<Option<Arc<[Value]>>>> {
+    let items = Column::read(&format!("{name}[]"), array.values(), *of)?;
+    let ends = array.value_offsets();
+    let list = |row: usize| {
+        if array.is_null(row) {
+            return Ok(None);
+        }
+        let places = ends[row].as_usize()..ends[row + 1].as_usize();
+        if places.len() > LIST_GIVEN {
+            return Err(InputError::new_err(format!(
+                "column {name:?}, row {row}: the list has {} items; at most {LIST_GIVEN} are allowed",
+                places.len()
+            )));
+        }
+        let item = |place: usize| match normalized(items.cell(place)).to_value() {
+            Value::Null => Err(InputError::new_err(format!(
+                "column {name:?}, row {row}: the list has an item that is null, or no finite number; leave it out"
+            ))),
+            item => Ok(item),
+        };
+        places.map(item).collect::<PyResult<_>>().map(Some)
+    };
+    (0..array.len()).map(list).collect()
 }
 
 fn valid<'a>(array: &impl Array, row: usize, value: impl FnOnce(usize) -> Cell<'a>) -> Cell<'a> {

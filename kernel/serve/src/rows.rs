@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use skewless_core::definition::limits::LIST_GIVEN;
 use skewless_core::keys::{self, KeyError, KeyPart};
 use skewless_core::value::{Type, Value};
 use tonic::Code;
@@ -214,10 +215,73 @@ fn read_field(field: &Column, row: usize, cell: &Sent, faults: &mut Faults) -> V
             format!("has {} bytes; at most {LONGEST_TEXT} are allowed", text.len()),
         ),
         (Some(Kind::TimestampUsValue(instant)), Type::Timestamp) => return Value::Timestamp(*instant),
+        (Some(kind), Type::List(of)) => match list_of(kind, of) {
+            Ok(list) => return list,
+            Err(Some(fault)) => fault,
+            Err(None) => (Reason::WrongType, is_another(kind, field.kind)),
+        },
         (Some(kind), _) => (Reason::WrongType, is_another(kind, field.kind)),
     };
     faults.add(reason, "request_fields", field, row, text);
     Value::Null
+}
+
+/// The list of this type that was sent; else what is wrong with it, or nothing if it is of another type.
+fn list_of(kind: &Kind, of: &'static Type) -> Result<Value, Option<(Reason, String)>> {
+    let too_large = |text: String| Err(Some((Reason::TooLarge, text)));
+    if is_empty(kind) {
+        return Ok(Value::List(of, [].into()));
+    }
+    let items: Vec<Value> = match (kind, of) {
+        (Kind::Int64List(list), Type::Int64) => list.values.iter().copied().map(Value::Int).collect(),
+        (Kind::Float64List(list), Type::Float64) => {
+            if let Some(number) = list.values.iter().find(|number| !number.is_finite()) {
+                let text = format!("has the item {number}; give finite numbers, a list holds no null");
+                return Err(Some((Reason::WrongType, text)));
+            }
+            // Adding zero turns -0.0 into 0.0 and changes nothing else.
+            list.values
+                .iter()
+                .map(|number| Value::Float(number + 0.0))
+                .collect()
+        }
+        (Kind::BoolList(list), Type::Bool) => list.values.iter().copied().map(Value::Bool).collect(),
+        (Kind::StringList(list), Type::String) => {
+            let bytes: usize = list.values.iter().map(String::len).sum();
+            if bytes > LONGEST_TEXT {
+                return too_large(format!(
+                    "has {bytes} bytes of text; at most {LONGEST_TEXT} are allowed"
+                ));
+            }
+            list.values
+                .iter()
+                .map(|text| Value::from(text.as_str()))
+                .collect()
+        }
+        (Kind::TimestampUsList(list), Type::Timestamp) => {
+            list.values.iter().copied().map(Value::Timestamp).collect()
+        }
+        _ => return Err(None),
+    };
+    if items.len() > LIST_GIVEN {
+        return too_large(format!(
+            "has {} items; at most {LIST_GIVEN} are allowed",
+            items.len()
+        ));
+    }
+    Ok(Value::List(of, items.into()))
+}
+
+/// Whether it is a list without items, which fits every type of items.
+fn is_empty(kind: &Kind) -> bool {
+    match kind {
+        Kind::Int64List(list) => list.values.is_empty(),
+        Kind::Float64List(list) => list.values.is_empty(),
+        Kind::BoolList(list) => list.values.is_empty(),
+        Kind::StringList(list) => list.values.is_empty(),
+        Kind::TimestampUsList(list) => list.values.is_empty(),
+        _ => false,
+    }
 }
 
 fn is_another(kind: &Kind, wanted: Type) -> String {
@@ -239,8 +303,12 @@ fn is_another(kind: &Kind, wanted: Type) -> String {
         Type::Bool => "bool_value",
         Type::String => "string_value",
         Type::Timestamp => "timestamp_us_value",
-        // No request field is a list.
-        Type::List(_) => "another",
+        Type::List(Type::Int64) => "int64_list",
+        Type::List(Type::Float64) => "float64_list",
+        Type::List(Type::Bool) => "bool_list",
+        Type::List(Type::String) => "string_list",
+        Type::List(Type::Timestamp) => "timestamp_us_list",
+        Type::List(Type::List(_)) => "another",
     };
     format!("is of type {sent} ({member}); the definition says {wanted}, set {member_to_set}")
 }
@@ -283,6 +351,7 @@ fn not_checked(name: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::types::{Float64List, StringList};
 
     fn vector() -> Vector {
         let column = |name: &str, kind| Column {
@@ -340,6 +409,57 @@ mod tests {
         assert_eq!(rows.ids(0), ["s.UA", "s.a%20b"]);
         assert_eq!(rows.ids(1), ["i.7,s.UA", "i.-1,s.a%20b"]);
         assert_eq!(rows.fields, [[Value::Float(0.5), Value::Null]]);
+    }
+
+    #[test]
+    fn a_field_may_be_a_list() {
+        let mut vector = vector();
+        vector.fields[0].kind = Type::List(&Type::Float64);
+        let read = |kind: Kind| {
+            let amounts = vec![Sent { kind: Some(kind) }];
+            Rows::read(&vector, &request(vec![text("UA")], vec![int(7)], amounts), 1)
+        };
+        let floats = |values: &[f64]| {
+            Kind::Float64List(Float64List {
+                values: values.to_vec(),
+            })
+        };
+        let list = |values: &[f64]| {
+            let items = values.iter().map(|number| Value::Float(*number)).collect();
+            Value::List(&Type::Float64, items)
+        };
+        let given = read(floats(&[0.5, -0.0])).unwrap();
+        assert!(given.fields[0][0].same(&list(&[0.5, 0.0])));
+        let longest = vec![1.5; LIST_GIVEN];
+        assert!(
+            read(floats(&longest)).unwrap().fields[0][0].same(&list(&longest)),
+            "the longest list"
+        );
+        let empty = Kind::StringList(StringList::default());
+        assert!(read(empty).unwrap().fields[0][0].same(&list(&[])));
+        let texts = |bytes: usize| {
+            Kind::StringList(StringList {
+                values: vec!["x".repeat(bytes)],
+            })
+        };
+        for (kind, expected) in [
+            (floats(&vec![1.5; LIST_GIVEN + 1]), Reason::TooLarge),
+            (floats(&[0.5, f64::NAN]), Reason::WrongType),
+            (texts(1), Reason::WrongType),
+            (Kind::Float64Value(0.5), Reason::WrongType),
+        ] {
+            assert_eq!(read(kind).unwrap_err().reason(), expected);
+        }
+        vector.fields[0].kind = Type::List(&Type::String);
+        let read = |kind: Kind| {
+            let amounts = vec![Sent { kind: Some(kind) }];
+            Rows::read(&vector, &request(vec![text("UA")], vec![int(7)], amounts), 1)
+        };
+        assert!(read(texts(LONGEST_TEXT)).is_ok());
+        assert_eq!(
+            read(texts(LONGEST_TEXT + 1)).unwrap_err().reason(),
+            Reason::TooLarge
+        );
     }
 
     #[test]

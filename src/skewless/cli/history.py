@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from skewless.client import Difference, Explanation, Replay, Store
 
 _SHOWN: Final = 20
-_ARROW: Final = {
+_SINGLE: Final[dict[ValueType, pa.DataType]] = {
     ValueType.INT64: pa.int64(),
     ValueType.FLOAT64: pa.float64(),
     ValueType.BOOL: pa.bool_(),
     ValueType.STRING: pa.string(),
     ValueType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
 }
+_LISTS = {kind: pa.list_(_SINGLE[kind.element]) for kind in ValueType if kind.element is not None}
+_ARROW: Final = {**_SINGLE, **_LISTS}
 
 
 def materialize(store: Store, view: str, as_of: str | None, *, quiet: bool) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,8 @@ def _value(text: str, kind: ValueType, field: str) -> object:
         elif kind is ValueType.TIMESTAMP:
             found = instant(text, field)
             value = None if found is None else to_micros(found)
+        elif kind.element is not None:
+            value = json.loads(text)
         elif kind is ValueType.BOOL:
             value = {"true": True, "false": False}.get(text.lower(), text)
     except ValueError:

@@ -133,12 +133,12 @@ def one_of(*fields: str) -> InvalidArgumentError:
     return InvalidArgumentError(Violation(field, says, "ONE_OF") for field in fields)
 
 
-def columns(argument: object, field: str) -> dict[str, value_pb2.ValueColumn]:
-    """Columns of values by name; a single value is a column of one."""
+def columns(argument: object, field: str, *, lists: bool = False) -> dict[str, value_pb2.ValueColumn]:
+    """Columns of values by name; a single value is a column of one. With ``lists`` a value may be a list."""
     if not isinstance(argument, Mapping):
         raise wrong(argument, field, "a mapping of names to values")
     return {
-        text(name, f"a name in {field}"): column_to_proto(_cells(column, f"{field}[{name!r}]"), field=name)
+        text(name, f"a name in {field}"): column_to_proto(_cells(column, f"{field}[{name!r}]"), field=name, lists=lists)
         for name, column in argument.items()
     }
 

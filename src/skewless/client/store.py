@@ -187,7 +187,7 @@ class Store:
             feature_service=_asking.text(features, "features") if isinstance(features, str) else "",
             features=[] if isinstance(features, str) else _asking.texts(features, "features"),
             entities=_asking.columns(entities, "entities"),
-            request_fields=_asking.columns({} if request is None else request, "request"),
+            request_fields=_asking.columns({} if request is None else request, "request", lists=True),
             request_time_us=_asking.instant(request_time, "request_time"),
             min_revision=self._revision,
         )

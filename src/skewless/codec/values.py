@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from skewless.api.types.v1 import value_pb2 as pb
@@ -66,29 +66,46 @@ def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb
     return value
 
 
-def infer_value(cell: object, *, field: str = "value") -> pb.Value:
-    """A Python value by its own type: bool, int, float, str, aware datetime, or None. Raises WrongTypeError."""
-    kind = infer_type(cell, field=field)
+def infer_value(cell: object, *, field: str = "value", lists: bool = False) -> pb.Value:
+    """A Python value by its own type: bool, int, float, str, aware datetime or None. Raises WrongTypeError.
+
+    lists: whether it may be a list of these, too.
+    """
+    kind = infer_type(cell, field=field, lists=lists)
     return pb.Value() if kind is None else value_to_proto(cell, kind, field=field)
 
 
-def infer_type(cell: object, *, field: str = "value") -> ValueType | None:
-    """The type that a Python value has by itself; None for null."""
-    match cell:
-        case None:
-            return None
-        case bool():
-            return ValueType.BOOL
-        case int():
-            return ValueType.INT64
-        case float():
-            return ValueType.FLOAT64
-        case str():
-            return ValueType.STRING
-        case dt.datetime():
-            to_micros(cell, field=field)
-            return ValueType.TIMESTAMP
-    raise WrongTypeError(field=field, expected="a bool, int, float, str, datetime or None", got=describe(cell))
+_OWN_TYPES: Final = (
+    (bool, ValueType.BOOL),  # before int, of which it is one
+    (int, ValueType.INT64),
+    (float, ValueType.FLOAT64),
+    (str, ValueType.STRING),
+    (dt.datetime, ValueType.TIMESTAMP),
+)
+
+
+def infer_type(cell: object, *, field: str = "value", lists: bool = False) -> ValueType | None:
+    """The type that a Python value has by itself; None for null. Raises WrongTypeError."""
+    if isinstance(cell, dt.datetime):
+        to_micros(cell, field=field)
+    kind = next((kind for own, kind in _OWN_TYPES if isinstance(cell, own)), None)
+    if kind is not None or cell is None:
+        return kind
+    if lists and isinstance(cell, list | tuple):
+        return _infer_list(cell, field=field)
+    expected = "a bool, int, float, str, datetime" + (", None or a list" if lists else " or None")
+    raise WrongTypeError(field=field, expected=expected, got=describe(cell))
+
+
+def _infer_list(cell: Sequence[object], *, field: str) -> ValueType:
+    """The type of a list by its items; one without items may be of any, and is told as one of int64."""
+    kinds = {infer_type(item, field=f"{field}[{place}]") for place, item in enumerate(cell)}
+    if kinds == {ValueType.INT64, ValueType.FLOAT64}:
+        kinds = {ValueType.FLOAT64}
+    kind = next(iter(kinds), ValueType.INT64)
+    if len(kinds) > 1 or kind is None or kind.element is not None:
+        raise WrongTypeError(field=field, expected="items of one type, none of them None", got=describe(cell))
+    return ValueType(f"list<{kind.value}>")
 
 
 def value_from_proto(value: pb.Value) -> Cell:
@@ -106,9 +123,10 @@ def type_of_value(value: pb.Value) -> ValueType | None:
     return None if member is None else _MEMBERS_BACK[member]
 
 
-def column_to_proto(cells: Iterable[object], *, field: str = "column") -> pb.ValueColumn:
+def column_to_proto(cells: Iterable[object], *, field: str = "column", lists: bool = False) -> pb.ValueColumn:
     """A column of Python values by their own types. Raises WrongTypeError, naming the row."""
-    return pb.ValueColumn(values=[infer_value(cell, field=f"{field}[{row}]") for row, cell in enumerate(cells)])
+    values = [infer_value(cell, field=f"{field}[{row}]", lists=lists) for row, cell in enumerate(cells)]
+    return pb.ValueColumn(values=values)
 
 
 def column_from_proto(column: pb.ValueColumn) -> list[Cell]:

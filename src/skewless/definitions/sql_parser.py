@@ -21,12 +21,13 @@ FUNCTIONS: Final = frozenset(
     | {"is_null", "case", "coalesce", "nullif", "clip", "least", "greatest", "to_float", "to_int"}
     | {"sqrt", "ln", "exp", "pow", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "haversine_km"}
     | {"hour", "minute", "weekday", "day", "month", "year", "is_weekend"}
+    | {"length", "contains", "element"}
 )
 """Every function of the kernel, which holds the table; a test compares the two."""
 
 _ALLOWED: Final = (
     "allowed are column names, literals, + - * / %, comparisons, AND, OR, NOT, IS NULL, BETWEEN, IN with literals, "
-    "CASE, CAST and the functions of docs/expressions.md"
+    "CASE, CAST, places in lists such as l[1], and the functions of docs/expressions.md"
 )
 _COMPARISONS: Final = {"=": "eq", "<>": "ne", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _SUMS: Final = {"+": "add", "-": "sub"}
@@ -235,6 +236,10 @@ class Parser:
                 self._expect(")", f"the parenthesis of line {at.line}, column {at.column} is not closed")
         if node is None:
             raise self._stop(at, f"{_shown(at)} is not expected here; {_ALLOWED}")
+        while self._ahead_is("["):
+            bracket = self._take()
+            node = self._call(bracket, "element", node, self._disjunction())
+            self._expect("]", "a place in a list ends with a bracket: l[1]")
         return node
 
     def _named(self, at: Token) -> Node:

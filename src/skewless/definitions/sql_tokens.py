@@ -48,7 +48,7 @@ _TOKEN: Final = re.compile(
     | (?P<NAME>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<TEXT>'(?:[^']|'')*')
     | (?P<QUOTED_NAME>"(?:[^"]|"")+")
-    | (?P<SIGN><>|!=|<=|>=|\|\||::|==|[-+*/%=<>(),.;])
+    | (?P<SIGN><>|!=|<=|>=|\|\||::|==|[-+*/%=<>(),.;\[\]])
     | (?P<UNKNOWN>.)
     """,
     re.VERBOSE | re.DOTALL,

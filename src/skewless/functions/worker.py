@@ -28,6 +28,7 @@ PROGRESS = struct.Struct("<qqq")
 """The row that is being called, when it began (monotonic nanoseconds), and the row again, written last."""
 OVERFLOW, FUNCTION_FAILED, NOT_COMPUTED = 6, 11, 12
 LONGEST_TEXT = 64 * 1024
+LONGEST_LIST = 1000
 LONGEST_FAILURE = 200
 INSTANTS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 
@@ -196,6 +197,38 @@ _CHECKS: dict[str, Callable[[object], Result]] = {
     "string": _text,
     "timestamp": _instant,
 }
+
+
+def _joined(items: list[Result]) -> Result:
+    """The list of what each item was found to be."""
+    for place, item in enumerate(items):
+        if len(item) > 1:
+            return [None, item[1], f"item {place}: {item[2]}"]
+        if item[0] is None:
+            return [None, FUNCTION_FAILED, f"item {place} is None; a list has items only"]
+    found = [item[0] for item in items]
+    size = sum(len(item.encode()) for item in found if isinstance(item, str))
+    if size > LONGEST_TEXT:
+        return [None, FUNCTION_FAILED, f"returned texts of {size} bytes, more than {LONGEST_TEXT}"]
+    return [found]
+
+
+def _list_of(kind: str) -> Callable[[object], Result]:
+    one = _CHECKS[kind]
+
+    def check(value: object) -> Result:
+        if value is None:
+            return [None]
+        if not isinstance(value, list | tuple):
+            return _failed(value, f"list<{kind}>")
+        if len(value) > LONGEST_LIST:
+            return [None, FUNCTION_FAILED, f"returned a list of {len(value)} items, more than {LONGEST_LIST}"]
+        return _joined([one(item) for item in value])
+
+    return check
+
+
+_CHECKS.update({f"list<{kind}>": _list_of(kind) for kind in tuple(_CHECKS)})
 
 
 def _send(sink: BinaryIO, message: dict[str, Any], body: bytes = b"") -> None:

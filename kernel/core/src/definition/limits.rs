@@ -40,6 +40,8 @@ pub const FREQUENCY_BOUND: i64 = 1000;
 pub const LIST_ITEMS: i64 = 1000;
 /// Values of an operation column that mean the same.
 pub const OPERATION_VALUES: usize = 16;
+/// Items of a list that a request or a Python function gives.
+pub const LIST_GIVEN: usize = 1000;
 /// Edges of a histogram.
 pub const HISTOGRAM_EDGES: usize = 256;
 /// The least and greatest size that a state may be allowed, in bytes.

@@ -150,7 +150,7 @@ fn read_request(at: &Reader<'_>) -> Option<Vec<Column>> {
         .iter()
         .map(|field| {
             field.keys(&["name", "type"])?;
-            let (name, kind) = (field.key("name").name(), field.key("type").kind());
+            let (name, kind) = (field.key("name").name(), field.key("type").feature_kind());
             Some(Column {
                 name: name?,
                 kind: kind?,
@@ -175,7 +175,7 @@ fn read_inputs(at: &Reader<'_>) -> Option<Vec<Input>> {
             input.keys(&["name", "view", "version", "feature", "meaning", "type"])?;
             let name = input.key("name").name();
             let feature = FeatureRef::read_fields(input);
-            let kind = input.key("type").kind();
+            let kind = input.key("type").feature_kind();
             Some(Input {
                 name: name?,
                 feature: feature?,
@@ -226,7 +226,7 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
     }
     at.keys(&["name", "type", "expr"])?;
     let name = at.key("name").name();
-    let kind = at.key("type").kind();
+    let kind = at.key("type").feature_kind();
     let place = at.key("expr");
     let expr = match Expr::compile(place.json, row) {
         Ok(expr) => expr,
@@ -254,7 +254,7 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
 fn read_function(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
     at.keys(&["name", "type", "function"])?;
     let name = at.key("name").name();
-    let kind = at.key("type").kind();
+    let kind = at.key("type").feature_kind();
     let function = Function::read(&at.key("function"), row);
     Some(OnDemandFeature {
         name: name?,

@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
             Some(kind) => Some(kind),
             None if Type::from_name(name).is_some() => self.fault(
                 "UNSUPPORTED_TYPE",
-                format!("{name} is the type of a window feature only; columns, keys, request fields and expressions take single values"),
+                format!("{name} is no type of a source's column or of a key; lists stand in window features and on-demand views"),
             ),
             None => self.fault(
                 "UNKNOWN_TYPE",

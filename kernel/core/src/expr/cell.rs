@@ -68,8 +68,8 @@ impl Cell<'_> {
         }
     }
 
-    /// The order of two cells of one type, or of an integer and a double (compared exactly, without rounding).
-    /// Absent if either is null.
+    /// The order of two cells of one type, or of an integer and a double (compared exactly, without rounding);
+    /// of two lists that of the first items that differ, then of their lengths. Absent if either is null.
     pub(super) fn order(self, other: Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Int(a), Self::Int(b)) | (Self::Timestamp(a), Self::Timestamp(b)) => Some(a.cmp(&b)),
@@ -79,6 +79,13 @@ impl Cell<'_> {
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(&b)),
             // By UTF-8 bytes, never by a locale.
             (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+            (Self::List(_, a), Self::List(_, b)) => {
+                let pairs = a.iter().zip(b);
+                let differing = pairs
+                    .map(|(a, b)| Cell::from(a).order(Cell::from(b)))
+                    .find(|order| *order != Some(Ordering::Equal));
+                differing.unwrap_or_else(|| Some(a.len().cmp(&b.len())))
+            }
             _ => None,
         }
     }

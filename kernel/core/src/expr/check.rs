@@ -2,6 +2,7 @@
 //!
 //! All faults are told at once; a node below which something is wrong is not judged a second time.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::eval::Op;
@@ -23,6 +24,10 @@ impl Typed {
     #[allow(clippy::unnecessary_wraps)] // the shape of every rule's answer
     fn new(op: Op, kind: Type) -> Option<Self> {
         Some(Self { op, kind: Some(kind) })
+    }
+
+    fn is_list(&self) -> bool {
+        self.kind.is_some_and(|kind| !kind.is_scalar())
     }
 
     fn type_name(&self) -> &'static str {
@@ -85,7 +90,9 @@ impl Checker<'_> {
         match &function.rule {
             Rule::Overloads(overloads) => self.overloaded(path, function, overloads, typed),
             Rule::Compare(holds) => {
-                if !comparable(&typed) {
+                // What tells less from greater asks for an order, which lists do not have.
+                let orders = holds(Ordering::Less) != holds(Ordering::Greater);
+                if !comparable(&typed) || orders && typed.iter().any(Typed::is_list) {
                     return self.wrong_types(path, function, &typed);
                 }
                 strict(Kernel::Compare(*holds), Type::Bool, typed)
@@ -124,13 +131,32 @@ impl Checker<'_> {
                 typed_as(Op::NullIf(Box::new((first.op, second.op))), first.kind)
             }
             Rule::Extreme(wins) => match common_type(typed.iter()) {
-                Some(Some(kind)) if typed.iter().all(|arg| arg.kind.is_some()) => {
+                Some(Some(kind)) if kind.is_scalar() && typed.iter().all(|arg| arg.kind.is_some()) => {
                     let args = typed.into_iter().map(|arg| widened(arg, Some(kind))).collect();
                     Typed::new(Op::Extreme { wins: *wins, args }, kind)
                 }
                 _ => self.wrong_types(path, function, &typed),
             },
+            Rule::Length | Rule::Contains | Rule::Element => self.of_list(path, function, typed),
             Rule::Local(_) => None,
+        }
+    }
+
+    /// A function of a list.
+    fn of_list(&mut self, path: &str, function: &Function, typed: Vec<Typed>) -> Option<Typed> {
+        let element = typed[0].kind.and_then(Type::element).copied();
+        let second = typed.get(1).and_then(|arg| arg.kind);
+        let found = match (&function.rule, element) {
+            (Rule::Length, Some(_)) => Some((Kernel::Length, Type::Int64)),
+            (Rule::Contains, Some(element)) if second.is_some_and(|own| agree(element, own)) => {
+                Some((Kernel::Contains, Type::Bool))
+            }
+            (Rule::Element, Some(element)) if second == Some(Type::Int64) => Some((Kernel::Element, element)),
+            _ => None,
+        };
+        match found {
+            Some((kernel, gives)) => strict(kernel, gives, typed),
+            None => self.wrong_types(path, function, &typed),
         }
     }
 
@@ -269,6 +295,11 @@ impl Checker<'_> {
 /// Whether an argument of type `own` may stand where `wanted` is named.
 fn accepts(wanted: Type, own: Type) -> bool {
     wanted == own || (wanted == Type::Float64 && own == Type::Int64)
+}
+
+/// Whether cells of the two types can be equal: they are one type, or numbers.
+fn agree(a: Type, b: Type) -> bool {
+    a == b || a.is_numeric() && b.is_numeric()
 }
 
 /// Whether all arguments are of one type, or numbers.

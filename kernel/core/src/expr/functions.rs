@@ -62,6 +62,12 @@ pub(super) enum Rule {
     /// Which order of a challenger to the best so far makes it the new best.
     Extreme(Ordering),
     Local(Part),
+    /// How many items a list has.
+    Length,
+    /// A list, and what may equal an item of it.
+    Contains,
+    /// A list and a place in it.
+    Element,
 }
 
 /// One function of the language.
@@ -104,6 +110,9 @@ impl Function {
             Rule::NullIf => "(V, V) -> V of the first".into(),
             Rule::Coalesce | Rule::Extreme(_) => "(V, V, ...) -> V".into(),
             Rule::Local(part) => format!("(timestamp, zone name) -> {}", part.gives()),
+            Rule::Length => "(list<V>) -> int64".into(),
+            Rule::Contains => "(list<V>, V) -> bool".into(),
+            Rule::Element => "(list<V>, int64) -> V".into(),
         }
     }
 }
@@ -259,7 +268,7 @@ pub static FUNCTIONS: &[Function] = &[
     comparison!(
         "eq",
         Ordering::is_eq,
-        "a = b; an int64 and a float64 by exact value, strings by UTF-8 bytes"
+        "a = b; an int64 and a float64 by exact value, strings by UTF-8 bytes, lists item by item"
     ),
     comparison!("ne", Ordering::is_ne, "a <> b, compared as by eq"),
     comparison!("lt", Ordering::is_lt, "a < b, compared as by eq; false < true"),
@@ -433,6 +442,21 @@ pub static FUNCTIONS: &[Function] = &[
         ]),
         "OVERFLOW beyond 64 bits",
         "the integer part, towards zero; false 0, true 1",
+    ),
+    strict("length", 1, Rule::Length, NONE, "how many items the list has"),
+    strict(
+        "contains",
+        2,
+        Rule::Contains,
+        NONE,
+        "whether an item of the list equals x, compared as by eq",
+    ),
+    strict(
+        "element",
+        2,
+        Rule::Element,
+        "NULL for a place where the list has no item",
+        "the item at a place, counted from 1",
     ),
 ];
 

@@ -29,6 +29,9 @@ pub(super) enum Kernel {
     Not,
     ToFloat,
     ToInteger,
+    Length,
+    Contains,
+    Element,
 }
 
 impl Kernel {
@@ -75,6 +78,26 @@ impl Kernel {
                 Cell::Bool(a) => Cell::Int(i64::from(a)),
                 Cell::Float(a) => Cell::Int(truncate(a)?),
                 a => a,
+            },
+            Self::Length => match a {
+                Cell::List(_, items) => i64::try_from(items.len()).map_or(Cell::Null, Cell::Int),
+                _ => Cell::Null,
+            },
+            Self::Contains => match a {
+                Cell::List(_, items) => {
+                    let mut cells = items.iter().map(Cell::from);
+                    Cell::Bool(cells.any(|item| item.order(b) == Some(Ordering::Equal)))
+                }
+                _ => Cell::Null,
+            },
+            Self::Element => match (a, b) {
+                (Cell::List(_, items), Cell::Int(place)) => {
+                    let place = place.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+                    place
+                        .and_then(|place| items.get(place))
+                        .map_or(Cell::Null, |item| Cell::from(item).normalized())
+                }
+                _ => Cell::Null,
             },
         })
     }
