@@ -14,7 +14,7 @@ from skewless import kernel
 from tests.roads.cases import StreamCase, WindowSpec, cases
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "aggregations.md"
-INPUTS: Final = (None, "int64", "float64", "bool", "string", "timestamp")
+INPUTS: Final = (None, "int64", "float64", "bool", "decimal", "string", "timestamp")
 """What an aggregation may be asked to take; None: no column."""
 
 _HEAD: Final = """\
@@ -76,8 +76,13 @@ def case_counts() -> Counter[tuple[str, str, str | None]]:
             continue
         looked_at = {name for read in case.body.reads for name in read.expect}
         features = [feature for feature in case.body.spec.features if feature.name in looked_at]
-        found.update({(feature.shape.kind, feature.what.agg, feature.what.column_type) for feature in features})
+        found.update({(feature.shape.kind, feature.what.agg, _input(feature.what.column_type)) for feature in features})
     return found
+
+
+def _input(column: str | None) -> str | None:
+    """Decimals of all digits stand in one column."""
+    return "decimal" if column is not None and column.startswith("decimal(") else column
 
 
 def is_refused(law: kernel.Aggregation, kind: str) -> bool:
@@ -118,7 +123,7 @@ def _limit(law: kernel.Aggregation) -> str:
 
 
 def _counts(law: kernel.Aggregation, kind: str, counted: Counter[tuple[str, str, str | None]]) -> list[str]:
-    taken = {column for column, _ in law.results}
+    taken = {column for column, _ in law.results} | ({"decimal"} if law.result("decimal(18,0)") else set())
     if is_refused(law, kind):
         return ["*no width*" if column in taken else "-" for column in INPUTS]
     return [str(counted[kind, law.name, column]) if column in taken else "-" for column in INPUTS]

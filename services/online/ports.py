@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-SpanTuple: TypeAlias = tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None]
-"""Name, trace id, span id, parent's span id, start and end in nanoseconds since 1970, gRPC code, request id."""
+SpanTuple: TypeAlias = tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None, Sequence[tuple[str, int]]]
+"""Name, trace id, span id, parent's span id, start and end in nanoseconds since 1970, gRPC code, request id, and the
+stages that ended, each with when."""
 
 
 CallTuple: TypeAlias = tuple[int, str, str, bytes, Sequence[str], str, int, float, bytes]
@@ -53,11 +54,16 @@ class ReadPath(Protocol):
     def drain_contexts(self) -> Sequence[tuple[bytes, str]]:
         """Takes (request id, ``traceparent``) of served records; each is there before its record can be drained."""
 
+    def exemplars(self) -> Sequence[tuple[str, int, bytes, int, int]]:
+        """Of each class of latency the newest traced call: the call, the place of the class, trace id, how long it took
+        in microseconds, and when it ended in nanoseconds since 1970."""
+
     def counters(self) -> Mapping[str, int]:
         """What was counted since the start, by name.
 
         ``served.waiting``: how many served records wait. ``latency_us.<call>.<upper end>``: calls that took at most so
         many microseconds and more than the class below, up to ``inf``; ``latency_us.<call>.sum``: all they took.
+        ``stage_us.<stage>.<upper end>`` likewise: stages of calls, of a sample.
         """
 
     @property

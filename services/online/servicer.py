@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from services.online.ports import ReadPath
 from skewless.functions.pool import FunctionPool
 from skewless.telemetry import metrics
-from skewless.telemetry.measures import Snapshot
+from skewless.telemetry.measures import Example, Snapshot
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
@@ -38,7 +38,8 @@ _MICROS: Final = 1e6
 def collect(read_path: ReadPath, functions: FunctionPool) -> Iterable[Family]:
     """All metrics of a read path, and of the processes for its Python functions, as they stand now."""
     counts = read_path.counters()
-    yield metrics.LATENCY.spread(_latencies(counts))
+    yield metrics.LATENCY.spread(_latencies("latency_us.", counts, _examples(read_path)))
+    yield metrics.STAGE.spread(_latencies("stage_us.", counts, {}))
     requests = ((*name.rpartition("."), count) for name, count in _under("requests.", counts))
     yield metrics.REQUESTS.of(((call, outcome.lower()), count) for call, _, outcome, count in requests)
     yield metrics.VALUES.of(((status.lower(),), count) for status, count in _under("values.", counts))
@@ -52,15 +53,34 @@ def collect(read_path: ReadPath, functions: FunctionPool) -> Iterable[Family]:
     yield metrics.SERVED_REVISION.of([((), -1 if read_path.revision is None else read_path.revision)])
 
 
-def _latencies(counts: Mapping[str, int]) -> Iterable[tuple[tuple[str], Snapshot]]:
-    by_call: dict[str, dict[str, int]] = {}
-    for name, count in _under("latency_us.", counts):
-        call, _, end = name.rpartition(".")
-        by_call.setdefault(call, {})[end] = count
-    for call, classes in by_call.items():
+def _latencies(
+    prefix: str, counts: Mapping[str, int], examples: Mapping[str, Mapping[int, Example]]
+) -> Iterable[tuple[tuple[str], Snapshot]]:
+    by_name: dict[str, dict[str, int]] = {}
+    for name, count in _under(prefix, counts):
+        what, _, end = name.rpartition(".")
+        by_name.setdefault(what, {})[end] = count
+    for what, classes in by_name.items():
         total = classes.pop("sum") / _MICROS
         ends = sorted(classes, key=float)  # the last is infinite
-        yield (call,), Snapshot([float(end) / _MICROS for end in ends[:-1]], [classes[end] for end in ends], total)
+        found = examples.get(what, {})
+        yield (
+            (what,),
+            Snapshot(
+                [float(end) / _MICROS for end in ends[:-1]],
+                [classes[end] for end in ends],
+                total,
+                [found.get(place) for place in range(len(ends))],
+            ),
+        )
+
+
+def _examples(read_path: ReadPath) -> Mapping[str, Mapping[int, Example]]:
+    """By call and class the newest call that was traced."""
+    found: dict[str, dict[int, Example]] = {}
+    for call, place, trace_id, took_us, ended_ns in read_path.exemplars():
+        found.setdefault(call, {})[place] = Example(trace_id.hex(), took_us / _MICROS, ended_ns / 1e9)
+    return found
 
 
 def _under(prefix: str, counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:

@@ -71,7 +71,7 @@ def finished_spans(read_path: ReadPath, most: int) -> list[Finished]:
 
 
 def _finished(span: SpanTuple) -> Finished:
-    name, trace_id, span_id, parent_id, start_ns, end_ns, code, request_id = span
+    name, trace_id, span_id, parent_id, start_ns, end_ns, code, request_id, stages = span
     ids = (trace_id, span_id, parent_id, start_ns, end_ns)
     if name == names.STORE_READ.id:
         failure = "the store did not answer" if code else None
@@ -85,4 +85,5 @@ def _finished(span: SpanTuple) -> Finished:
     }
     if request_id is not None:
         attributes[names.REQUEST_ID] = request_id.decode()
-    return Finished(names.RPC_SERVER, name, *ids, attributes, f"gRPC code {code}" if code else None)
+    failure = f"gRPC code {code}" if code else None
+    return Finished(names.RPC_SERVER, name, *ids, attributes, failure, tuple(stages))

@@ -96,6 +96,8 @@ class SkewlessError(Exception):
         self.message = message
         self.metadata: dict[str, str] = dict(metadata or {})
         self.violations: tuple[Violation, ...] = tuple(violations)
+        self.retry_after_s: float | None = None
+        """Of a failure that a peer reported: how long to wait before another try, in seconds, if it said so."""
 
     def __str__(self) -> str:
         if not self.listed:

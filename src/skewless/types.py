@@ -1,6 +1,7 @@
 """Value types, statuses and instants: the vocabulary that every part shares.
 
-A cell is ``None`` (null), ``int``, ``float``, ``bool``, ``str``, or a ``list`` of one of these without null.
+A cell is ``None`` (null), ``int``, ``float``, ``bool``, ``str``, ``Decimal``, or a ``list`` of one of these without
+null. A decimal cell has as many digits after the point as its type.
 A timestamp cell is an ``int``: microseconds since 1970-01-01T00:00:00Z. ``datetime`` objects stop at the
 edge: `to_micros` and `from_micros` convert them.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
+import re
 from collections.abc import Callable
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final, TypeAlias, cast
 
 from skewless.errors import NaiveTimestampError, WrongTypeError
 
-Scalar: TypeAlias = int | float | bool | str
+Scalar: TypeAlias = int | float | bool | str | Decimal
 Cell: TypeAlias = Scalar | list[Scalar] | None
 
 INT64_MIN: Final = -(2**63)
@@ -26,8 +29,17 @@ TIMELESS_US: Final = -62_135_596_800_000_000
 """The event time of rows of a batch source that has none: 0001-01-01T00:00:00Z."""
 
 
+MOST_DIGITS: Final = 18
+"""Of a decimal: its units fit 64 bits."""
+_DECIMAL: Final = re.compile(r"(list<)?decimal\(([1-9][0-9]?),(0|[1-9][0-9]?)\)(?(1)>)")
+_EXACT: Final = Context(prec=2 * MOST_DIGITS, traps=[Inexact, InvalidOperation])
+
+
 class ValueType(enum.StrEnum):
-    """The type of a column, a request field or a feature. The value is its name in definitions."""
+    """The type of a column, a request field or a feature. The value is its name in definitions.
+
+    The types of decimals, of which there are many, are found by their names: ``ValueType("decimal(12,2)")``.
+    """
 
     INT64 = "int64"
     FLOAT64 = "float64"
@@ -39,6 +51,21 @@ class ValueType(enum.StrEnum):
     BOOL_LIST = "list<bool>"
     STRING_LIST = "list<string>"
     TIMESTAMP_LIST = "list<timestamp>"
+
+    @classmethod
+    def _missing_(cls, value: object) -> ValueType | None:
+        found = _DECIMAL.fullmatch(value) if isinstance(value, str) else None
+        if found is None or not int(found[3]) <= int(found[2]) <= MOST_DIGITS:
+            return None
+        kind = str.__new__(cls, found[0])
+        kind._name_ = kind._value_ = found[0]
+        return cast("ValueType", cls._value2member_map_.setdefault(found[0], kind))
+
+    @property
+    def decimal(self) -> tuple[int, int] | None:
+        """How many digits, and how many of them after the point; None for what is no single decimal."""
+        found = _DECIMAL.fullmatch(self.value)
+        return None if found is None or found[1] else (int(found[2]), int(found[3]))
 
     @property
     def element(self) -> ValueType | None:
@@ -96,7 +123,8 @@ def from_micros(micros: int) -> dt.datetime:
 def check_cell(value: object, expected: ValueType, *, field: str) -> Cell:
     """The value as a cell of the expected type; ``None`` passes as null.
 
-    An ``int`` is taken for FLOAT64 if a double holds it exactly; a ``datetime`` is taken for TIMESTAMP.
+    An ``int`` is taken for FLOAT64 if a double holds it exactly, and for a decimal if it has not too many digits; a
+    ``datetime`` is taken for TIMESTAMP.
     Raises WrongTypeError, naming ``field``, for anything else, for NaN and the infinities, and for integers
     outside 64 bits.
     """
@@ -106,6 +134,11 @@ def check_cell(value: object, expected: ValueType, *, field: str) -> Cell:
         return to_micros(value, field=field)
     if (element := expected.element) is not None:
         return _check_list(value, element, field=field, expected=expected)
+    if (digits := expected.decimal) is not None:
+        exact = _exact(value, *digits)
+        if exact is None:
+            raise WrongTypeError(field=field, expected=f"{expected.value}, a Decimal or an int", got=describe(value))
+        return exact
     if _TESTS[expected](value):
         return float(value) if expected is ValueType.FLOAT64 else value  # type: ignore[arg-type,return-value]
     raise WrongTypeError(field=field, expected=expected.value, got=describe(value))
@@ -118,6 +151,21 @@ def _check_list(value: object, element: ValueType, *, field: str, expected: Valu
     if None in items:
         raise WrongTypeError(field=f"{field}[{items.index(None)}]", expected=element.value, got="None")
     return cast("list[Scalar]", items)
+
+
+def _exact(value: object, precision: int, scale: int) -> Decimal | None:
+    """With so many digits after the point; None if the value is no such number exactly."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    number = Decimal(value)
+    if not number.is_finite() or number.adjusted() > MOST_DIGITS:
+        return None
+    try:
+        exact = number.quantize(Decimal((0, (1,), -scale)), context=_EXACT)
+    except (Inexact, InvalidOperation):
+        return None
+    # A negative zero is zero.
+    return (exact or abs(exact)) if abs(exact) < 10 ** (precision - scale) else None
 
 
 def _whole(value: object) -> bool:

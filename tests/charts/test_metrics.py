@@ -11,7 +11,8 @@ import promql_parser
 import pytest
 import yaml
 
-from skewless.telemetry.metrics import METRICS
+from skewless.api.errors.v1.reason_pb2 import Reason
+from skewless.telemetry.metrics import METRICS, REQUESTS
 from tests.charts.charting import SCRAPED, component, find, render, services
 from tools.chart.settings import CHART
 
@@ -147,6 +148,26 @@ def test_thresholds_are_those_that_are_promised() -> None:
     assert found["SkewlessValuesMissing"] == [">", "0.01"]
     assert found["SkewlessInconsistent"] == ["<", "0.99"]
     assert found["SkewlessVeryInconsistent"] == ["<", "0.95"]
+    assert found["SkewlessKeysRefused"] == [">", "0.1"]
+    assert found["SkewlessRateLimited"] == [">", "0.01"]
+    assert found["SkewlessShedding"] == [">", "0"]
+
+
+def test_refusals_that_alerts_count_are_reasons_of_refusals() -> None:
+    """An outcome that the service never tells would make an alert that never fires."""
+    reasons = [name.removeprefix("REASON_").lower() for name in Reason.DESCRIPTOR.values_by_name]
+    for place, expression, _ in QUERIES:
+        for node in nodes(expression):
+            if not isinstance(node, promql_parser.VectorSelector) or node.name != f"{REQUESTS.name}_total":
+                continue
+            for matcher in node.matchers.matchers:
+                if matcher.name == "outcome":
+                    assert any(re.fullmatch(matcher.value, reason) for reason in reasons), place
+    keyed = {reason for reason in reasons if reason.startswith("api_key_")}
+    (alert,) = [one["expr"] for one in alerts() if one["alert"] == "SkewlessKeysRefused"]
+    (counted,) = re.findall(r'outcome=~"([^"]+)"', alert)
+    assert {reason for reason in reasons if re.fullmatch(counted, reason)} == keyed
+    assert len(keyed) == 5
 
 
 def test_what_alerts_are_made_from_is_plain() -> None:

@@ -86,7 +86,8 @@ def test_ports_agree(objects: list[Object]) -> None:
     for one in find(objects, "Deployment"):
         (container,) = one["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
-        assert ports == facts()[component(one)]["ports"]
+        encrypted = any(mount["name"] == "tls" for mount in container["volumeMounts"])
+        assert ports == facts()[component(one)]["ports"] | ({"health": HEALTH} if encrypted else {})
         for service in find(objects, "Service"):
             if component(service) == component(one):
                 for port in service["spec"]["ports"]:
@@ -221,6 +222,18 @@ def test_callers_are_let_in_and_nobody_else() -> None:
     assert callers("trial-valkey") == {"online", "offline", "stream-agg"}
     assert callers("trial-kafka") == {"online", "offline", "stream-agg", "validator", "cli"}
     assert callers("trial-postgres") == {"registry"}
+
+
+def test_health_with_tls_is_open_to_probes_and_to_nobody_without() -> None:
+    def open_to_all(values: dict[str, Any]) -> list[str]:
+        (policy,) = find(render("trial", values), "NetworkPolicy", "skewless-online")
+        return sorted(
+            port["port"] for rule in policy["spec"]["ingress"] if "from" not in rule for port in rule["ports"]
+        )
+
+    policy = {"networkPolicy": {"enabled": True}}
+    assert open_to_all(policy) == ["metrics"]
+    assert open_to_all({**policy, "access": {"tls": {"secretName": "own"}}}) == ["health", "metrics"]
 
 
 def test_whom_a_component_calls_lets_it_in(objects: list[Object]) -> None:

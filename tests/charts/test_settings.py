@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from services.online.settings import Settings as Online
 from skewless.settings import BrokerSettings, Secret, ServiceSettings, load
 from tests.charts.charting import CASES, Object, component, find, pods, render, services
 from tools.chart.settings import kinds, reserved
@@ -104,6 +105,18 @@ def test_online_has_tls_and_keys_and_is_probed_where_there_is_no_tls(tmp_path: P
     assert {f"0.0.0.0:{port}" for port in ports} == {settings.health_listen}
     plain: Any = read(render("trial"), "online", tmp_path / "trial")
     assert (plain.api_keys, plain.tls_identity, plain.health_listen) == ("off", None, "")
+
+
+def test_rates_are_those_of_values(tmp_path: Path) -> None:
+    rates = {"keyRate": 50, "projectRate": 2_000_000, "queueTargetMs": 0}
+    settings: Any = read(render("trial", {"access": rates}), "online", tmp_path / "own")
+    assert (settings.key_rate, settings.project_rate, settings.queue_target_ms) == (50, 2_000_000, 0)
+    usual: Any = read(render("trial"), "online", tmp_path / "usual")
+    assert (usual.key_rate, usual.project_rate, usual.queue_target_ms) == (
+        Online.key_rate,
+        Online.project_rate,
+        Online.queue_target_ms,
+    )
 
 
 @pytest.mark.parametrize("case", ["trial", "production"])

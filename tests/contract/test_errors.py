@@ -13,7 +13,7 @@ from google.rpc import code_pb2
 
 from skewless.api.errors.v1 import reason_pb2
 from skewless.api.stream_agg.v1 import stream_agg_service_pb2 as pb
-from skewless.codec.errors import CODES, DEFAULT_BUDGET, error_from_status, error_to_status
+from skewless.codec.errors import CODES, DEFAULT_BUDGET, RETRY_AFTER_MS, error_from_status, error_to_status
 from skewless.errors import (
     BY_REASON,
     DependencyUnavailableError,
@@ -119,6 +119,8 @@ def test_a_failure_arrives_whole(failing: tuple[Failing, str], shape: str) -> No
         invoke(address, shape, pb.StatusRequest())
     assert caught.value.metadata == {"expected": "3", "actual": "5"}
     assert (caught.value.fault, caught.value.retry) == (Fault.USER, True)
+    assert caught.value.retry_after_s == RETRY_AFTER_MS / 1_000
+    assert shapes.error.retry_after_s is None
     assert str(caught.value) == str(shapes.error)
 
 

@@ -9,6 +9,7 @@ files of its own beside the old ones (docs/states.md).
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pyarrow as pa
 import rfc8785
 
 from skewless import kernel
+from skewless.columns import ARROW_TYPES
+from skewless.types import ValueType
 
 FOLDER = Path(__file__).with_name("states")
 EPOCH, PARTITION, RUN = 3, 7, 1
@@ -92,13 +95,12 @@ def state_of(stored: Stored, entity: str) -> tuple[bytes | None, bytes | None]:
 
 
 def _text(value: object) -> object:
-    """A double in the form that shows each bit."""
+    """A double in the form that shows each bit, a decimal with its digits."""
     if isinstance(value, list):
         return [_text(item) for item in value]
+    if isinstance(value, Decimal):
+        return str(value)
     return value.hex() if isinstance(value, float) else value
-
-
-_ARROW = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "string": pa.string()}
 
 
 def table_batch(golden: Golden) -> pa.RecordBatch:
@@ -115,8 +117,11 @@ def table_batch(golden: Golden) -> pa.RecordBatch:
         }.items()
     }
     for feature in golden["meaning"]["features"]:
-        kind = _ARROW.get(feature["type"], pa.timestamp("us", tz="UTC"))
-        columns[f"f_{feature['name']}"] = pa.array([row["cells"][feature["column"]] for row in rows], kind)
+        kind = ARROW_TYPES[ValueType(feature["type"])]
+        cells = [row["cells"][feature["column"]] for row in rows]
+        if pa.types.is_decimal(kind):
+            cells = [None if cell is None else Decimal(cell) for cell in cells]
+        columns[f"f_{feature['name']}"] = pa.array(cells, kind)
     return pa.record_batch(columns)
 
 

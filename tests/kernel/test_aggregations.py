@@ -28,11 +28,18 @@ WINDOWS: dict[str, dict[str, Any]] = {
     "calendar": {"window_us": None, "hop_us": 86_400_000_000, "window": {**_CALENDAR, "previous": False}},
     "previous_calendar": {"window_us": None, "hop_us": 86_400_000_000, "window": {**_CALENDAR, "previous": True}},
 }
-COLUMNS = {"int64": "i", "float64": "x", "bool": "b", "string": "s", "timestamp": "t"}
+DECIMAL = "decimal(6,2)"
+COLUMNS = {"int64": "i", "float64": "x", "bool": "b", "decimal": "d", "string": "s", "timestamp": "t"}
 
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make aggregations-page`"
+
+
+def results_of(law: kernel.Aggregation) -> dict[str | None, str]:
+    """The type of the result by that of the column; one decimal for all of them."""
+    of_decimal = law.result(DECIMAL)
+    return dict(law.results) | ({} if of_decimal is None else {"decimal": of_decimal})
 
 
 @BY_LAW
@@ -41,7 +48,7 @@ def test_every_input_has_a_case(law: kernel.Aggregation) -> None:
     missing = [
         (kind, column)
         for kind in KINDS
-        for column, _ in law.results
+        for column in results_of(law)
         if counted[kind, law.name, column] == 0 and not is_refused(law, kind)
     ]
     assert missing == [], "add it to tests/spec/windows/every_aggregation*.yaml"
@@ -64,7 +71,7 @@ def test_its_clauses_are_in_the_law(law: kernel.Aggregation) -> None:
 
 @BY_LAW
 def test_the_kernel_takes_the_inputs_of_the_table_and_no_other(law: kernel.Aggregation) -> None:
-    results = dict(law.results)
+    results = results_of(law)
     for column in INPUTS:
         reasons = [reason for _, reason, _ in kernel.check_meaning(meaning(law, column, results.get(column, "int64")))]
         assert reasons == ([] if column in results else ["TYPE_MISMATCH"]), column
@@ -89,8 +96,9 @@ def test_a_bound_is_declared_exactly_where_the_table_has_one(law: kernel.Aggrega
 
 @BY_LAW
 def test_the_oracle_gives_the_types_and_empty_values_of_the_table(law: kernel.Aggregation) -> None:
-    for column, result in law.results:
-        what = Aggregation(law.name, None if column is None else "c", column, width=1, where=lambda _row: True)
+    for column, result in results_of(law).items():
+        kind = DECIMAL if column == "decimal" else column
+        what = Aggregation(law.name, None if kind is None else "c", kind, width=1, where=lambda _row: True)
         assert result_type(what) == result
         cell = aggregate(what, [], 0)
         empty = {"0": 0, "null": None, "an empty list": [], "a list of zeros": [0]}[law.over_nothing]
@@ -120,6 +128,7 @@ def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int
     document["source"]["columns"] += [
         {"name": "i", "type": "int64", "nullable": True},
         {"name": "t", "type": "timestamp", "nullable": True},
+        {"name": "d", "type": "decimal(6,2)", "nullable": True},
     ]
     document["features"] = [
         {
@@ -139,5 +148,5 @@ def meaning(law: kernel.Aggregation, column: str | None, result: str, bound: int
     if law.has_number:
         document["features"][0]["n"] = 3
     if law.has_edges:
-        document["features"][0]["edges"] = ["0"] if column == "int64" else [0.5]
+        document["features"][0]["edges"] = {"int64": ["0"], "decimal": ["0.50"]}.get(column or "", [0.5])
     return canonical(document)

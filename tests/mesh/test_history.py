@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from deltalake import DeltaTable
 
 import skewless as sk
 from skewless.bus import Bus
-from skewless.client import Store
+from skewless.client import AsyncStore, Store
 from skewless.errors import (
     EntityMismatchError,
     InvalidArgumentError,
@@ -201,6 +202,39 @@ def test_frames_know_what_was_served_or_what_is_true(shop: Shop) -> None:
     assert truth["ratio:to_usual"].to_pylist() == [10.0 / 7.0]
     assert served["ratio:to_usual__status"].to_pylist() == [int(Status.NULL)]
     assert served.column_names[:5] == frame.column_names
+
+
+def test_the_client_of_asyncio_gets_the_same_history(shop: Shop) -> None:
+    times = [START + n * HOUR for n in range(1, 6)]
+    answers = [shop.ask("ann", at) for at in times]
+    assert set(replayed(shop, [answer.request_id for answer in answers]).values()) == {"EQUAL"}
+    frame = pa.table(
+        {
+            "request_time": pa.array(times, pa.timestamp("us", tz="UTC")),
+            "user_id": ["ann"] * len(times),
+            "amount_now": [10.0] * len(times),
+        }
+    )
+    addresses: dict[str, Any] = {name: shop.mesh.addresses[name] for name in ("registry", "online", "offline")}
+    progress: list[int] = []
+
+    async def run() -> tuple[list[Any], Any, Any]:
+        async with AsyncStore("shop", **addresses) as store:
+            frames = await asyncio.gather(
+                *(store.get_historical_features(frame.slice(n, 1), SERVICE) for n in range(len(times)))
+            )
+            replay = await store.replay(
+                [answer.request_id for answer in answers], on_progress=lambda so_far: progress.append(so_far.replayed)
+            )
+            with pytest.raises(UnknownFeatureServiceError):
+                await store.get_historical_features(frame, "none@1.0.0")
+            return frames, replay, await store.explain(answers[0].request_id, "spending:amount_24h")
+
+    frames, replay, explained = asyncio.run(run())
+    assert pa.concat_tables(frames).equals(shop.store.get_historical_features(frame, SERVICE))
+    assert (replay.replayed, replay.equal, replay.done) == (len(times), len(times), True)
+    assert progress[-1] == len(times)
+    assert explained == shop.store.explain(answers[0].request_id, "spending:amount_24h")
 
 
 def test_a_value_is_explained_down_to_its_records(shop: Shop) -> None:

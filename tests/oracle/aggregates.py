@@ -8,11 +8,13 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from tests.oracle.blake3 import blake3
 from tests.oracle.cells import Cell, Row, Status, Value
+from tests.oracle.decimals import is_decimal, scale_of, to_decimal
 from tests.oracle.events import Event
 from tests.oracle.grid import HOUR
 from tests.oracle.rounding import FIXED_SCALE, FLOAT_RANGE, root, to_double, to_fixed, to_int64
@@ -40,7 +42,7 @@ class Aggregation:
     accuracy: int = 10_000
     bins: int = 48
     items: int = 1
-    edges: Sequence[int | float] = ()
+    edges: Sequence[int | float | Decimal] = ()
     precision: int | None = None
 
 
@@ -129,7 +131,7 @@ def histogram(cells: Sequence[Value], what: Aggregation) -> Outcome:
 
 def exactly_as_it_is(cell: Value) -> Fraction:
     """N5."""
-    assert isinstance(cell, int | float)
+    assert isinstance(cell, int | float | Decimal)
     return Fraction(cell)
 
 
@@ -153,12 +155,15 @@ def count(cells: Sequence[Value], what: Aggregation) -> Outcome:
 
 def total(cells: Sequence[Value], what: Aggregation) -> Outcome:
     """A3."""
-    exact = sum(exactly(c) for c in cells)
-    if what.column_type == "int64":
-        value: Value = to_int64(int(exact))
-    else:
-        value = to_double(Fraction(exact))
+    value = summed(sum((exactly(c) for c in cells), Fraction(0)), what.column_type)
     return (value, Status.PRESENT) if value is not None else (None, Status.OVERFLOW)  # N7
+
+
+def summed(exact: Fraction, kind: str | None) -> Value:
+    """A3, A27: in the type of the sum; None where it does not fit."""
+    if kind == "int64":
+        return to_int64(int(exact))
+    return to_decimal(exact, scale_of(kind)) if is_decimal(kind) else to_double(exact)
 
 
 def mean(cells: Sequence[Value], what: Aggregation) -> Outcome:
@@ -266,6 +271,8 @@ def identity(value: Value, kind: str) -> bytes:
         return text if len(text) <= INLINE_TEXT else blake3(text)[:16]
     if kind == "bool":
         return bytes([bool(value)])
+    if isinstance(value, Decimal):
+        return struct.pack(">q", int(Fraction(value) * 10 ** scale_of(kind)))  # A26
     assert value is not None
     return struct.pack(">d" if kind == "float64" else ">q", value)
 
@@ -275,6 +282,8 @@ def quantile(cells: Sequence[Value], what: Aggregation) -> Outcome:
     if not cells:
         return None, Status.NULL
     scale = FIXED_SCALE if what.column_type == "float64" else 1
+    if is_decimal(what.column_type):
+        scale = 10 ** scale_of(what.column_type)  # A28
     units = sorted(int(exactly(c) * scale) for c in cells)
     r = next(r for r in range(32) if Fraction(1, 2 ** (r + 1)) <= Fraction(what.accuracy, 1_000_000))
     j = next(j for j in range(32) if len({joined_bin(u, r, j) for u in units}) <= what.bins)
@@ -308,15 +317,15 @@ def exactly(cell: Value) -> Fraction:
     """The number that a sum sees (N4, N6)."""
     if isinstance(cell, float):
         return Fraction(to_fixed(cell), FIXED_SCALE)
-    assert isinstance(cell, int), f"{cell!r} is no number"
+    assert isinstance(cell, int | Decimal), f"{cell!r} is no number"
     return Fraction(cell)
 
 
-def order(cell: Value) -> tuple[bytes, int | float]:
+def order(cell: Value) -> tuple[bytes, int | float | Decimal]:
     """A5: numbers by size, strings by their UTF-8 bytes."""
     if isinstance(cell, str):
         return cell.encode(), 0
-    assert isinstance(cell, int | float)
+    assert isinstance(cell, int | float | Decimal)
     return b"", cell
 
 

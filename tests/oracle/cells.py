@@ -3,10 +3,11 @@
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, TypeAlias
 
-Value: TypeAlias = int | float | bool | str | list[Any] | None
+Value: TypeAlias = int | float | bool | str | Decimal | list[Any] | None
 """A cell. Timestamps are int microseconds (T1); None is null; a list has items of one type."""
 
 Row: TypeAlias = Mapping[str, Value]
@@ -43,11 +44,13 @@ class Cell:
 
 
 def same_value(a: Value, b: Value) -> bool:
-    """Equal in type and bits: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    """Equal in type and bits: 1, 1.0 and True differ, and so do 0.0 and -0.0, and decimals of other digits."""
     if type(a) is not type(b):
         return False
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(same_value, a, b))
     if isinstance(a, float) and isinstance(b, float):
         return struct.pack(">d", a) == struct.pack(">d", b)
+    if isinstance(a, Decimal) and isinstance(b, Decimal):
+        return a.as_tuple() == b.as_tuple()
     return a == b

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.oracle.cells import Value
+from tests.oracle.decimals import is_decimal, read
 from tests.oracle.rounding import INT64_MAX
 from tests.oracle.verdicts import MALFORMED, Column, MalformedError, Verdict, in_years, instant, timed
 
@@ -188,6 +189,11 @@ def _text(content: bytes, column_type: str) -> Value:
         raise MalformedError from None
     if column_type == "timestamp":
         return _instant(instant(text))
+    if is_decimal(column_type):
+        found = read(text, column_type)
+        if found is None:
+            raise MalformedError
+        return found
     if len(content) > LONGEST_STRING:
         raise MalformedError
     return text

@@ -6,12 +6,13 @@ Each event counts +1 or -1; from there every value is a formula over exact sums.
 import itertools
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 
-from tests.oracle.aggregates import Aggregation, exactly, is_valid, per_hour
+from tests.oracle.aggregates import Aggregation, exactly, is_valid, per_hour, summed
 from tests.oracle.cells import Cell, Status, Value
 from tests.oracle.events import Event
-from tests.oracle.rounding import root, to_double, to_int64
+from tests.oracle.rounding import root, to_double
 
 
 def net(what: Aggregation, window: Sequence[Event]) -> Cell:
@@ -49,7 +50,7 @@ def _value(what: Aggregation, cells: Sequence[tuple[int, Value]]) -> Value:
         return [sum(s for s, x in cells if low <= _plain(x) < high) for low, high in pairs]
     total = sum((s * exactly(x) for s, x in cells), Fraction(0))
     if what.agg == "sum":
-        return to_int64(int(total)) if what.column_type == "int64" else to_double(total)
+        return summed(total, what.column_type)
     if what.agg == "rate":
         return per_hour(total, what)
     if what.agg == "avg":
@@ -72,5 +73,5 @@ def _spread(what: Aggregation, cells: Sequence[tuple[int, Value]], n: int, total
 
 
 def _plain(cell: Value) -> Fraction:
-    assert isinstance(cell, int | float)
+    assert isinstance(cell, int | float | Decimal)
     return Fraction(cell)

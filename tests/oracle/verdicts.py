@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from tests.oracle.cells import Value
+from tests.oracle.decimals import is_decimal, read
 from tests.oracle.rounding import INT64_MAX, INT64_MIN, to_double
 
 DEFAULT_TOLERANCE = 5_000_000
@@ -75,6 +76,7 @@ def judge(
         record = json.loads(
             payload.decode(),
             parse_constant=_no_constant,
+            parse_float=Written,
             object_pairs_hook=lambda pairs: pairs,
         )
         if not isinstance(record, list) or payload.lstrip()[:1] != b"{":
@@ -91,6 +93,13 @@ def judge(
     return timed(t, row, append_time, tolerance)
 
 
+class Written(float):
+    """A double that knows how it was written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 def timed(t: int, row: Mapping[str, Value], append_time: int, tolerance: int) -> Verdict:
     """V3: a row that can be read, by its event time."""
     if t - append_time > tolerance:
@@ -102,10 +111,17 @@ def cell(raw: object, column: Column) -> Value:
     """V2: one cell of the declared type."""
     if raw is None and column.nullable:
         return None
-    value = _typed(raw, column.type)
+    value = _decimal(raw, column.type) if is_decimal(column.type) else _typed(raw, column.type)
     if value is None:
         raise MalformedError
     return value
+
+
+def _decimal(raw: object, kind: str) -> Value:
+    """V12."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
+    return read(raw.text if isinstance(raw, Written) else str(raw), kind)
 
 
 def _typed(raw: object, kind: str) -> Value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
@@ -25,7 +26,13 @@ from tests.roads.cases import (
     result_type,
 )
 
-COLUMNS = (Column("x", "float64"), Column("i", "int64"), Column("s", "string"), Column("b", "bool"))
+COLUMNS = (
+    Column("x", "float64"),
+    Column("i", "int64"),
+    Column("s", "string"),
+    Column("b", "bool"),
+    Column("d", "decimal(18,2)"),
+)
 KEYS = ("k1", "k2")
 BASES = (0, -DAY, 1_357_034_400 * SECOND, 4 * DAY - 3 * SECOND)
 WINDOWS = (
@@ -70,7 +77,7 @@ KINDS = (
 _NUMBERS = ("sum", "avg", "variance", "stddev", "variance_pop", "stddev_pop", "rate")
 _QUANTILES = tuple(
     Aggregation("quantile", name, kind, q=q, accuracy=accuracy, bins=bins)
-    for name, kind in (("x", "float64"), ("i", "int64"))
+    for name, kind in (("x", "float64"), ("i", "int64"), ("d", "decimal(18,2)"))
     for q, accuracy, bins in ((500_000, 10_000, 6), (0, 10_000, 6), (950_000, 200_000, 4), (1_000_000, 200_000, 4))
 )
 _ANY = ("count", "count_distinct", "first", "last")
@@ -80,6 +87,7 @@ _BY_TYPE = {
     "int64": (*_NUMBERS, "min", "max", *_ANY),
     "string": ("min", "max", *_ANY),
     "bool": _ANY,
+    "decimal(18,2)": (*_NUMBERS, "min", "max", *_ANY),
 }
 _X, _I = ({"op": "col", "name": name} for name in ("x", "i"))
 CONDITIONS: tuple[Ir, ...] = (
@@ -106,6 +114,7 @@ AGGREGATIONS = (
     ),
     Aggregation("histogram", "x", "float64", edges=(-1.5, 0.0, 1e6)),
     Aggregation("histogram", "i", "int64", edges=(-(2**63), 0, 2)),
+    Aggregation("histogram", "d", "decimal(18,2)", edges=(Decimal("-0.01"), Decimal("0.10"))),
     *(
         Aggregation(agg, column.name, column.type, bound)
         for column in COLUMNS
@@ -122,6 +131,12 @@ floats = st.one_of(
 integers = st.one_of(
     st.integers(-3, 3), st.sampled_from([2**63 - 1, -(2**63), 2**62]), st.integers(-(2**63), 2**63 - 1)
 )
+_GREATEST = 10**18 - 1
+decimals = st.one_of(
+    st.integers(-300, 300),
+    st.sampled_from([_GREATEST, -_GREATEST, 10**17, 1, -1, 10]),
+    st.integers(-_GREATEST, _GREATEST),
+).map(lambda units: f"{Decimal(units).scaleb(-2):f}")
 texts = st.one_of(st.sampled_from(["", "a", "b", "é", "\uff5e", "😀", "a" * 129]), st.text(max_size=20))
 rows = st.fixed_dictionaries(
     {},
@@ -130,6 +145,7 @@ rows = st.fixed_dictionaries(
         "i": st.none() | integers,
         "s": st.none() | texts.filter(lambda s: not any("\ud800" <= c <= "\udfff" for c in s)),
         "b": st.none() | st.booleans(),
+        "d": st.none() | decimals,
     },
 )
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.oracle.cells import Value
 from tests.oracle.grid import MINUTE, SECOND
 from tests.oracle.latest import TableRow
 from tests.properties.strategies import COLUMNS, KEYS, latest_specs, rows, stream_cases
 from tests.properties.test_windows import FRAME, ORACLE, assert_agree
-from tests.roads.cases import Read, StreamCase, TableCase
+from tests.roads.cases import Read, StreamCase, TableCase, typed
 from tests.roads.kernel import FoldRoad
 
 CASES = stream_cases(latest_specs())
@@ -25,8 +26,10 @@ def table_cases(draw: st.DrawFn) -> TableCase:
         t = None if timeless else draw(TIMES)
         created = None if timeless else draw(st.none() | TIMES)
         key, run = draw(st.sampled_from(KEYS)), draw(st.integers(1, 4))
-        row = {c.name: None for c in COLUMNS} | draw(rows)
+        row: dict[str, Value] = dict.fromkeys(c.name for c in COLUMNS)
+        row.update(draw(rows))
         row = {name: 0.0 if cell == 0 and name == "x" else cell for name, cell in row.items()}
+        row["d"] = typed(row["d"], "decimal(18,2)")
         new = TableRow(key, t, run, row, created, deleted=draw(st.integers(0, 5)) == 0)
         written[key, t, created, run] = new
     spec = draw(latest_specs())

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 
 from tests.oracle.aggregates import Aggregation
 from tests.oracle.cells import Cell, Row, Status, Value
+from tests.oracle.decimals import is_decimal, scale_of
+from tests.oracle.decimals import read as read_decimal
 from tests.oracle.events import Position
 from tests.oracle.expressions import holds
 from tests.oracle.grid import DAY, DEFAULT_ORIGIN, HOPS, HOUR, MINUTE, SECOND, default_hop
@@ -406,9 +409,16 @@ def _feature(name: str, raw: Any, columns: Mapping[str, str], shared: Mapping[st
     if "n" in own:
         what = replace(what, items=own.pop("n"))
     if agg == "histogram":
-        what = replace(what, edges=own.pop("edges"))
+        edges_of = own.pop("edges")
+        what = replace(what, edges=[_edge(edge, what.column_type) for edge in edges_of])
     _nothing_left(own)
     return WindowFeature(name, what, width, hop, shape)
+
+
+def _edge(raw: Any, kind: str | None) -> int | float | Decimal:
+    edge = typed(raw, kind or "")
+    assert isinstance(edge, int | float | Decimal)
+    return edge
 
 
 def _edges(width: str, hop: str | None = None, window: str | None = None) -> tuple[int, int | None, Shape]:
@@ -451,6 +461,8 @@ def result_type(what: Aggregation) -> str:
     assert what.column_type is not None
     if what.agg == "histogram":
         return "list<int64>"
+    if what.agg == "sum" and is_decimal(what.column_type):
+        return f"decimal(18,{scale_of(what.column_type)})"
     if what.agg.endswith("_n"):
         return f"list<{what.column_type}>"
     return what.column_type
@@ -470,6 +482,10 @@ def typed(raw: Any, kind: str, day: str = DEFAULT_DAY) -> Value:
         return float.fromhex(raw) if isinstance(raw, str) else float(raw)
     if kind == "timestamp":
         return instant(raw, day)
+    if is_decimal(kind):
+        found = read_decimal(raw, kind)
+        assert found is not None, f"{raw!r} is no {kind}"
+        return found
     assert isinstance(raw, int | str), f"{raw!r} is no {kind}"
     assert type(raw) is {"int64": int, "bool": bool, "string": str}[kind], f"{raw!r} is no {kind}"
     return raw

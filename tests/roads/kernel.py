@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from skewless import kernel
+from skewless.columns import ARROW_TYPES
+from skewless.types import ValueType
 from tests.oracle.answerable import Slacks, must_answer_from
 from tests.oracle.cells import Cell, Status
 from tests.oracle.keys import entity_id
@@ -21,13 +23,6 @@ from tests.roads.registry import Answers
 EPOCH = 1
 TIMELESS = -62_135_596_800_000_000
 _KEYS = [(KEY_COLUMN, "string")]
-_ARROW = {
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
 
 
 def decode(case: StreamCase, records: Sequence[Record]) -> pa.RecordBatch:
@@ -227,7 +222,7 @@ def table_batch(case: TableCase, rows: Iterable[TableRow]) -> pa.RecordBatch:
         "deleted": pa.array([r.deleted for r in rows], pa.bool_()),
     }
     for name, column in case.spec.features.items():
-        kind = _ARROW[case.spec.types[name]]
+        kind = ARROW_TYPES[ValueType(case.spec.types[name])]
         columns[f"f_{name}"] = pa.array([r.row.get(column) for r in rows], kind)
     return pa.record_batch(columns)
 

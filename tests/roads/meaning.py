@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from importlib import import_module
 from typing import Any
 
@@ -168,7 +169,12 @@ def _own_members(what: Aggregation) -> dict[str, Any]:
         return {"n": what.items}
     if what.agg == "histogram":
         is_float = what.column_type == "float64"
-        return {"edges": [float(edge) if is_float else str(edge) for edge in what.edges]}
+        return {
+            "edges": [
+                float(edge) if is_float else f"{edge:f}" if isinstance(edge, Decimal) else str(edge)
+                for edge in what.edges
+            ]
+        }
     return {} if what.precision is None else {"precision": what.precision}
 
 

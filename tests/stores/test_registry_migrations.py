@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from services.registry.main import main
 from services.registry.store import migrating
 from services.registry.store.database import Database
-from services.registry.store.migrating import FOLDER, STEPS, SchemaError
+from services.registry.store.migrating import FOLDER, STEPS, SchemaError, SchemaOlderError
 from services.registry.store.sql import SqlStore
 from services.registry.store.tables import METADATA
 from skewless.definitions.resource import Kind, Version
@@ -113,6 +113,20 @@ def test_threads_of_many_engines_may_begin_at_once(database_url: Secret) -> None
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_who_only_looks_does_not_look_while_another_migrates(database_url: Secret) -> None:
+    """It would see the tables of one step and the columns of another."""
+    if not database_url.reveal().startswith("postgres"):
+        pytest.skip("a transaction of SQLite sees one state of the file")
+    prepare(database_url, migrate=True)
+    with database(database_url) as other, other.writing() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(migrating._LOCK)))
+        with pytest.raises(SchemaOlderError, match=r"another registry migrates .*SKEWLESS_MIGRATE is never"):
+            prepare(database_url, migrate=False)
+    with database(database_url) as one, database(database_url) as two, one.reading() as looking:
+        assert looking.execute(migrating._LOOK).scalar_one() is True
+        migrating.prepare(two, migrate=False)  # those who look do not keep one another from it
 
 
 def test_a_database_of_the_first_registry_is_adopted_without_loss(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ class Span:
     end_ns: int
     error: str | None
     attributes: dict[str, Any]
+    events: list[dict[str, Any]]
     links: list[dict[str, str]]
 
     @property

@@ -26,11 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 class Observed:
     """What a mesh told of one run of `tests/telemetry/application.py`.
 
-    scrapes: by service, the text of its metrics. logs: by service. trace_id, request_id: of the application.
+    scrapes, openmetrics: by service, the text of its metrics, in Prometheus' format and in that of OpenMetrics.
+    logs: by service. trace_id, request_id: of the application.
     """
 
     spans: Spans
     scrapes: dict[str, str]
+    openmetrics: dict[str, str]
     logs: dict[str, str]
     trace_id: str
     request_id: str
@@ -60,17 +62,20 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
         )
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
-        scrapes = {name: scrape(mesh, name) for name in SERVICES}
+        scrapes = {name: scrape(mesh, name, "text/plain") for name in SERVICES}
+        openmetrics = {name: scrape(mesh, name, "application/openmetrics-text") for name in SERVICES}
     logs = {name: mesh.log(name).read_text() for name in SERVICES}
-    return Observed(Spans(spans), scrapes, logs, **told)
+    return Observed(Spans(spans), scrapes, openmetrics, logs, **told)
 
 
-def scrape(mesh: LocalMesh, name: str) -> str:
-    """The metrics of a service."""
+def scrape(mesh: LocalMesh, name: str, kind: str) -> str:
+    """The metrics of a service, asked for as Prometheus does for this format."""
     address = mesh.metrics_address(name)
     assert address is not None
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain")
+    opener = urllib.request.build_opener()
+    opener.addheaders = [("Accept", f"{kind};q=0.9,*/*;q=0.1")]
+    with opener.open(f"http://{address}/metrics", timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith(kind)
         return str(answer.read().decode())
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from skewless.local.mesh import SERVICES
@@ -59,9 +62,40 @@ def test_what_happened_is_counted(observed: Observed) -> None:
     assert value("offline", "skewless_served_log_rows_total", project="shop") >= 2
     assert value("online", "serving_latency_count", call="get_online_features") >= 2
     assert value("online", "serving_latency_count", call="log_prediction") == 1
+    for stage in ("check", "resolve", "fetch", "read", "compute", "answer"):
+        assert value("online", "skewless_online_stage_seconds_count", stage=stage) >= 1
+    assert 0 < value("online", "skewless_online_stage_seconds_sum") < 20  # of all: a clock may be too coarse for one
     assert value("validator", "offline_online_consistency") == 1
     assert value("registry", "skewless_registry_revision") == 1
     assert value("registry", "skewless_rpc_seconds_count", rpc="Apply", code="OK") == 1
+
+
+def families(observed: Observed, service: str) -> Iterator[Metric]:
+    """What OpenMetrics' own reader, which refuses what is against the format, finds."""
+    text = observed.openmetrics[service]
+    found: Iterator[Metric] = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_format_of_openmetrics_has_the_same_metrics(service: str, observed: Observed) -> None:
+    found = {family.name: family for family in families(observed, service)}
+    assert {name: (family.type, family.documentation) for name, family in found.items()} == of_services(service)
+
+
+def test_a_traced_call_is_the_example_of_its_class(observed: Observed) -> None:
+    (latency,) = (family for family in families(observed, "online") if family.name == "serving_latency")
+    examples = {
+        sample.exemplar.labels["trace_id"]: (sample.exemplar.value, float(sample.labels["le"]))
+        for sample in latency.samples
+        if sample.exemplar
+    }
+    assert examples
+    calls = {span.trace_id: span for span in observed.spans.all if span.label.startswith("online: rpc.server ")}
+    for trace_id, (value, end) in examples.items():
+        span = calls[trace_id]
+        assert value <= end
+        assert value == pytest.approx((span.end_ns - span.start_ns) / 1e9, abs=5e-3)
 
 
 def test_ages_fall_into_the_classes_of_their_upper_ends() -> None:
@@ -70,7 +104,7 @@ def test_ages_fall_into_the_classes_of_their_upper_ends() -> None:
     histogram.add(1.0)
     snapshot = histogram.snapshot()
     assert snapshot.counts == (2, 2, 1, 1)
-    assert snapshot.cumulative() == [("0.01", 2), ("0.1", 4), ("1", 5), ("+Inf", 6)]
+    assert snapshot.cumulative() == [("0.01", 2), ("0.1", 4), ("1.0", 5), ("+Inf", 6)]
     assert snapshot.total == pytest.approx(0.001 + 0.01 + 0.010001 + 0.1 + 2.0 + 1.0)
 
 

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DECLARED = yaml.safe_load((ROOT / "docs/telemetry/spans.yaml").read_text())
 EDGES = yaml.safe_load((ROOT / "docs/telemetry/edges.yaml").read_text())
 BY_ID = {span["id"]: span for span in DECLARED["spans"]}
+CLOCKS_NS = 5_000_000
+"""How much two clocks of one machine may differ after they were read one after the other."""
 TYPES: dict[str, Any] = {"string": str, "int": int, "string[]": list}
 
 
@@ -56,6 +58,28 @@ def test_spans_have_declared_names_and_attributes(observed: Observed) -> None:
             if not isinstance(value, TYPES[DECLARED["attributes"][name]["type"]]):
                 wrong.append(f"{span.label}: {name} is {value!r}")
     assert wrong == []
+
+
+def test_the_stages_of_a_request_are_events_of_its_span(observed: Observed) -> None:
+    declared = {
+        (service, event)
+        for span in DECLARED["spans"]
+        for service, all_ in span.get("events", {}).items()
+        for event in all_
+    }
+    assert {(span.service, event["name"]) for span in observed.spans.all for event in span.events} == declared
+    requests = [span for span in observed.spans.all if span.label == "online: rpc.server GetOnlineFeatures"]
+    assert any(len(span.events) == len(declared) for span in requests)
+    for span in requests:
+        times = [span.start_ns, *(event["at_ns"] for event in span.events), span.end_ns]
+        assert times == sorted(times), span
+    # The read of the store is inside of its stage.
+    for span in requests:
+        ends = {event["name"]: event["at_ns"] for event in span.events}
+        for read in observed.spans.all:
+            if read.name == "store.read" and read.parent_id == span.span_id:
+                assert read.start_ns >= ends["resolve"] - CLOCKS_NS
+                assert read.end_ns <= ends["fetch"] + CLOCKS_NS
 
 
 def test_every_declared_span_is_emitted_by_each_of_its_services(observed: Observed) -> None:

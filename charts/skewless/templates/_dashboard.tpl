@@ -11,7 +11,7 @@
 
 {{/*
 A dashboard of Grafana as JSON, three panels a row.
-Takes (dict "dashboard" {title, panels: [{title, unit, queries: [{expr, legend}]}]} "labels" LABELS "uid" UID).
+Takes (dict "dashboard" {title, panels: [{title, unit, queries: [{expr, legend, exemplar: whether traces are shown}]}]} "labels" LABELS "uid" UID).
 */}}
 {{- define "skewless.dashboard" -}}
 {{- $source := dict "type" "prometheus" "uid" "${datasource}" -}}
@@ -23,6 +23,7 @@ Takes (dict "dashboard" {title, panels: [{title, unit, queries: [{expr, legend}]
       "refId" (printf "Q%d" $number)
       "datasource" $source
       "expr" ($query.expr | replace "$mesh" $.labels)
+      "exemplar" (default false $query.exemplar)
       "legendFormat" $query.legend) -}}
 {{- end -}}
 {{- $panels = append $panels (dict

@@ -180,12 +180,12 @@ mounts:
 
 {{/* Probes. Services: health by gRPC, where `live` does not depend on anything else. Trial parts: their port. */}}
 {{- define "skewless.probes" -}}
-{{- $access := .access -}}
+{{- $root := .root -}}
 {{- with .component -}}
 {{- $probes := .probes -}}
 {{- if .service -}}
 {{- $port := .ports.grpc -}}
-{{- if and (eq .service "online") $access.tls.secretName }}{{ $port = include "skewless.healthPort" $ | int }}{{ end -}}
+{{- if include "skewless.hasHealthPort" (dict "root" $root "component" .) }}{{ $port = include "skewless.healthPort" $ | int }}{{ end -}}
 startupProbe:
   grpc: {port: {{ $port }}, service: live}
   periodSeconds: 2
@@ -315,9 +315,13 @@ spec:
         - name: {{ $port }}
           containerPort: {{ $number }}
         {{- end }}
+        {{- if include "skewless.hasHealthPort" (dict "root" $root "component" $component) }}
+        - name: health
+          containerPort: {{ include "skewless.healthPort" $root }}
+        {{- end }}
       {{- end }}
       {{- if $component.ports }}
-      {{- include "skewless.probes" (dict "component" $component "access" $root.Values.access) | nindent 6 }}
+      {{- include "skewless.probes" (dict "root" $root "component" $component) | nindent 6 }}
       {{- end }}
       {{- if $component.drainSeconds }}
       # No new calls come once the end has got around; those that run end within the grace of the process.

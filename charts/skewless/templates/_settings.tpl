@@ -1,6 +1,11 @@
 {{/* Where health is answered without TLS, in the pods of online: kubelets speak none. */}}
 {{- define "skewless.healthPort" -}}50059{{- end -}}
 
+{{/* Not empty if a component answers health at that port. Takes (dict "root" $ "component" the component). */}}
+{{- define "skewless.hasHealthPort" -}}
+{{- if and (eq (.component.service | default "") "online") .root.Values.access.tls.secretName }}true{{ end -}}
+{{- end -}}
+
 {{/*
 The settings that the chart itself gives a service, as JSON; secrets only as names of files.
 Takes (dict "root" $ "mesh" MESH "component" the component of the mesh).
@@ -52,6 +57,9 @@ Takes (dict "root" $ "mesh" MESH "component" the component of the mesh).
 {{- end -}}
 {{- if eq $component.service "online" -}}
 {{- $_ := set $settings "api_keys" $values.access.apiKeys -}}
+{{- $_ := set $settings "key_rate" (int64 $values.access.keyRate) -}}
+{{- $_ := set $settings "project_rate" (int64 $values.access.projectRate) -}}
+{{- $_ := set $settings "queue_target_ms" (int64 $values.access.queueTargetMs) -}}
 {{- if $values.access.tls.secretName -}}
 {{- $_ := set $settings "tls_cert_file" "/etc/skewless/tls/tls.crt" -}}
 {{- $_ := set $settings "tls_key_file" "/etc/skewless/tls/tls.key" -}}

@@ -176,6 +176,7 @@ fn write_cell(text: &mut String, cell: Cell<'_>) {
         Cell::Float(x) => write!(text, "{x:?}"),
         Cell::Bool(x) => write!(text, "{x}"),
         Cell::Text(x) => write!(text, "{}", Json::from(x)),
+        Cell::Decimal(units, kind) => write!(text, "\"{}\"", kind.text(units)),
     };
 }
 
@@ -219,6 +220,10 @@ fn read_cell(json: &Json, kind: Type) -> Option<Value> {
             .as_i64()
             .filter(|time| (limits::INSTANTS.0..=limits::INSTANTS.1).contains(time))
             .map(Value::Timestamp),
+        Type::Decimal(kind) => {
+            let units = json.as_str().and_then(|text| kind.parse(text).ok());
+            units.map(|units| Value::Decimal(units, kind))
+        }
         Type::List(of) => {
             let items = json
                 .as_array()

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod bytes;
+pub mod decimal;
 pub mod definition;
 pub mod expr;
 pub mod fault;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::decimal::Decimal;
+
 /// The type of a column, a feature or an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Type {
@@ -18,10 +20,12 @@ pub enum Type {
     Timestamp,
     /// A list of values of one scalar type, none of them null.
     List(&'static Self),
+    /// An exact number of so many digits.
+    Decimal(Decimal),
 }
 
 impl Type {
-    /// The types of single values, in a fixed order.
+    /// The types of single values, in a fixed order; decimals, of which there are many, aside.
     pub const SCALARS: [Self; 5] = [
         Self::Int64,
         Self::Float64,
@@ -40,7 +44,7 @@ impl Type {
     ];
 
     /// The name of the type in definitions.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Int64 => "int64",
             Self::Float64 => "float64",
@@ -52,6 +56,8 @@ impl Type {
             Self::List(Self::Bool) => "list<bool>",
             Self::List(Self::String) => "list<string>",
             Self::List(Self::Timestamp) => "list<timestamp>",
+            Self::Decimal(own) => own.name(),
+            Self::List(Self::Decimal(own)) => own.list_name(),
             Self::List(Self::List(_)) => "list of lists",
         }
     }
@@ -59,7 +65,14 @@ impl Type {
     /// The type of this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::SCALARS.into_iter().chain(Self::LISTS);
-        all.find(|kind| kind.name() == name)
+        all.find(|kind| kind.name() == name).or_else(|| {
+            let inner = name.strip_prefix("list<").and_then(|rest| rest.strip_suffix('>'));
+            let decimal = Decimal::from_name(inner.unwrap_or(name))?.ok()?;
+            Some(match inner {
+                Some(_) => Self::List(decimal.kind()),
+                None => Self::Decimal(decimal),
+            })
+        })
     }
 
     /// The type of the items of a list; absent for a single value.
@@ -73,6 +86,15 @@ impl Type {
     /// Whether a value is a single one, and no list.
     pub const fn is_scalar(self) -> bool {
         !matches!(self, Self::List(_))
+    }
+
+    /// The type of the cells that states keep: decimals are kept as their units.
+    #[must_use]
+    pub const fn kept(self) -> Self {
+        match self {
+            Self::Decimal(_) => Self::Int64,
+            other => other,
+        }
     }
 
     /// Whether arithmetic takes the type (timestamps are not numbers).
@@ -107,6 +129,8 @@ pub enum Value {
     Timestamp(i64),
     /// Of type [`Type::List`] of the first: its items in order, of that type and never null.
     List(&'static Type, Arc<[Self]>),
+    /// Of type [`Type::Decimal`] of the second: how many units.
+    Decimal(i64, Decimal),
 }
 
 impl Value {
@@ -125,6 +149,7 @@ impl Value {
             Self::String(_) => Some(Type::String),
             Self::Timestamp(_) => Some(Type::Timestamp),
             Self::List(of, _) => Some(Type::List(of)),
+            Self::Decimal(_, kind) => Some(Type::Decimal(*kind)),
         }
     }
 
@@ -160,7 +185,12 @@ mod tests {
         for kind in Type::SCALARS.into_iter().chain(Type::LISTS) {
             assert_eq!(Type::from_name(kind.name()), Some(kind));
         }
-        assert_eq!(Type::from_name("decimal"), None);
+        for name in ["decimal(12,2)", "list<decimal(18,0)>"] {
+            assert_eq!(Type::from_name(name).map(Type::name), Some(name));
+        }
+        for name in ["decimal", "decimal(19,2)", "list<list<int64>>", "list<decimal>"] {
+            assert_eq!(Type::from_name(name), None);
+        }
     }
 
     #[test]

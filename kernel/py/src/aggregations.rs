@@ -23,13 +23,19 @@ impl Aggregation {
         self.0.clause
     }
 
-    /// The type of the result by the type of the column; the key None: without a column.
+    /// The type of the result by the type of the column, decimals aside; the key None: without a column.
     #[getter]
     fn results(&self) -> Vec<(Option<&'static str>, &'static str)> {
         let results = self.0.results.iter();
         results
             .map(|(input, result)| (input.map(Type::name), result.name()))
             .collect()
+    }
+
+    /// The type of the result over a column of this type; absent if it takes no such column.
+    fn result(&self, column: &str) -> Option<&'static str> {
+        let result = self.0.aggregation.result(Some(Type::from_name(column)?))?;
+        Some(result.name())
     }
 
     /// What columns it takes, for people.

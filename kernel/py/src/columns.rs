@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{
+    Decimal32Type, Decimal64Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow_array::{
     Array, BooleanArray, Float64Array, GenericListArray, Int64Array, LargeStringArray, OffsetSizeTrait,
     RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, TimeUnit};
 use pyo3::prelude::*;
+use skewless_core::decimal::Decimal;
 use skewless_core::definition::limits::LIST_GIVEN;
 use skewless_core::expr::{Cell, Columns};
 use skewless_core::latest::wire::normalized;
@@ -30,6 +33,8 @@ pub(crate) enum Column {
     InstantNumber(Int64Array),
     /// Lists of items of a type.
     Lists(&'static Type, Vec<Option<Arc<[Value]>>>),
+    /// Units of a decimal type.
+    Decimal(Int64Array, Decimal),
 }
 
 impl Column {
@@ -53,8 +58,27 @@ impl Column {
             (Type::List(of), DataType::LargeList(_)) => {
                 Self::Lists(of, lists(name, array.as_list::<i64>(), of)?)
             }
+            (Type::Decimal(kind), DataType::Decimal32(_, scale)) => {
+                let units = array
+                    .as_primitive::<Decimal32Type>()
+                    .iter()
+                    .map(|own| own.map(i128::from));
+                Self::Decimal(decimals(name, units, *scale, kind)?, kind)
+            }
+            (Type::Decimal(kind), DataType::Decimal64(_, scale)) => {
+                let units = array
+                    .as_primitive::<Decimal64Type>()
+                    .iter()
+                    .map(|own| own.map(i128::from));
+                Self::Decimal(decimals(name, units, *scale, kind)?, kind)
+            }
+            (Type::Decimal(kind), DataType::Decimal128(_, scale)) => {
+                let units = array.as_primitive::<Decimal128Type>().iter();
+                Self::Decimal(decimals(name, units, *scale, kind)?, kind)
+            }
             (_, other) => {
                 let advice = match kind {
+                    Type::Decimal(_) => "; give decimals of Arrow",
                     Type::Timestamp => "; give int64 microseconds or timestamp[us] with a zone",
                     _ => "",
                 };
@@ -76,12 +100,33 @@ impl Column {
             Self::TextView(column) => valid(column, row, |row| Cell::Text(column.value(row))),
             Self::Instant(column) => valid(column, row, |row| Cell::Timestamp(column.value(row))),
             Self::InstantNumber(column) => valid(column, row, |row| Cell::Timestamp(column.value(row))),
+            Self::Decimal(column, kind) => valid(column, row, |row| Cell::Decimal(column.value(row), *kind)),
             Self::Lists(of, column) => match &column[row] {
                 Some(items) => Cell::List(of, items),
                 None => Cell::Null,
             },
         }
     }
+}
+
+/// The units of a column of decimals, each taken exactly.
+fn decimals(
+    name: &str,
+    units: impl Iterator<Item = Option<i128>>,
+    scale: i8,
+    kind: Decimal,
+) -> PyResult<Int64Array> {
+    let fitting = units.enumerate().map(|(row, units)| {
+        let Some(units) = units else { return Ok(None) };
+        kind.rescale(units, i16::from(scale)).map(Some).ok_or_else(|| {
+            InputError::new_err(format!(
+                "column {name:?}, row {row}: {units}e{} is no {} exactly; round it before it is given",
+                -i16::from(scale),
+                kind.name()
+            ))
+        })
+    });
+    fitting.collect()
 }
 
 /// The lists of a column, their items read once.

@@ -90,7 +90,7 @@ fn schema(columns: &Bound<'_, PyDict>) -> PyResult<Schema> {
         let (name, kind): (String, String) = (name.extract()?, kind.extract()?);
         let Some(kind) = Type::from_name(&kind) else {
             return Err(InputError::new_err(format!(
-                "column {name:?} has the unknown type {kind:?}; there are int64, float64, bool, string, timestamp"
+                "column {name:?} has the unknown type {kind:?}; there are int64, float64, bool, string, timestamp, decimal(P,S)"
             )));
         };
         found.push(Column {
@@ -123,7 +123,7 @@ fn values(results: &Results<'_>, kind: Type) -> ArrayRef {
         Type::Float64 => column!(Float64Builder, Cell::Float(x) => *x),
         Type::Bool => column!(BooleanBuilder, Cell::Bool(x) => *x),
         Type::String => column!(StringBuilder, Cell::Text(x) => *x),
-        Type::List(_) => {
+        Type::List(_) | Type::Decimal(_) => {
             let mut builder = ColumnBuilder::new(kind, results.len());
             for result in results {
                 builder.append(result.unwrap_or(Cell::Null));

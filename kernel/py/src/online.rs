@@ -11,7 +11,7 @@ use skewless_serve::{
     Settings,
 };
 
-/// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id.
+/// Name, trace, span, parent, start and end in nanoseconds, gRPC code, request id, stages with their ends.
 type SpanTuple<'py> = (
     &'static str,
     Bound<'py, PyBytes>,
@@ -21,6 +21,7 @@ type SpanTuple<'py> = (
     u64,
     i32,
     Option<Bound<'py, PyBytes>>,
+    Vec<(&'static str, u64)>,
 );
 
 /// Ticket, module, name, source hash, arguments, type, budget in microseconds, seconds left, rows as JSON.
@@ -218,6 +219,7 @@ impl OnlineServer {
                     span.end_ns,
                     span.code,
                     span.request_id.map(|id| PyBytes::new(py, &id)),
+                    span.events,
                 )
             })
             .collect()
@@ -233,6 +235,16 @@ impl OnlineServer {
 
     fn set_serving(&self, py: Python<'_>, serving: bool) {
         py.detach(|| self.server.set_serving(serving));
+    }
+
+    fn exemplars<'py>(&self, py: Python<'py>) -> Vec<(&'static str, usize, Bound<'py, PyBytes>, u64, u64)> {
+        let all = self.server.exemplars();
+        all.into_iter()
+            .map(|one| {
+                let trace_id = PyBytes::new(py, &one.trace_id);
+                (one.call, one.class, trace_id, one.took_us, one.ended_ns)
+            })
+            .collect()
     }
 
     fn counters(&self) -> std::collections::BTreeMap<String, u64> {

@@ -192,7 +192,7 @@ fn value(out: &mut Vec<u8>, value: &Value) {
             out.extend_from_slice(text.as_bytes());
         }
         Value::Timestamp(instant) => tagged_varint(out, 5, bits(*instant)),
-        Value::List(..) => {
+        Value::List(..) | Value::Decimal(..) => {
             let message = wire::to_bytes(expr::Cell::from(value));
             encode_varint(message.len() as u64, out);
             out.extend_from_slice(&message);

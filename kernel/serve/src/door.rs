@@ -21,6 +21,7 @@ use crate::codec::BytesCodec;
 use crate::counters::Rpc;
 use crate::read::{ReadPath, now_us};
 use crate::refusal::Refusal;
+use crate::stages::Stages;
 use crate::traces::Traced;
 use crate::wire::Reason;
 
@@ -113,17 +114,18 @@ impl UnaryService<Bytes> for Method {
         let began = Instant::now();
         Box::pin(async move {
             let traced = path.shared.traces.begin(name(rpc), request.metadata());
-            let result = answer(rpc, &path, request, traced.as_ref()).await;
-            if let Some(traced) = traced {
-                traced.end(
-                    result
-                        .as_ref()
-                        .map_or_else(|refusal| refusal.code() as i32, |_| 0),
-                );
-            }
+            let mut timed = Stages::begin(began, traced.is_some());
+            let result = answer(rpc, &path, request, traced.as_ref(), &mut timed).await;
+            let traced = traced.map(|traced| {
+                let code = result
+                    .as_ref()
+                    .map_or_else(|refusal| refusal.code() as i32, |_| 0);
+                traced.end(code, timed.events())
+            });
             let counters = &path.shared.counters;
             counters.answered(rpc, result.as_ref().err().map(Refusal::reason));
-            counters.took(rpc, began.elapsed());
+            counters.took(rpc, began.elapsed(), traced);
+            counters.passed(&timed);
             Ok(tonic::Response::new(result?))
         })
     }
@@ -142,6 +144,7 @@ async fn answer(
     path: &ReadPath,
     request: tonic::Request<Bytes>,
     traced: Option<&Traced<'_>>,
+    timed: &mut Stages,
 ) -> Result<Bytes, Refusal> {
     let shared = &path.shared;
     shared
@@ -151,7 +154,7 @@ async fn answer(
     match rpc {
         Rpc::GetOnlineFeatures => {
             let patience = patience(request.metadata());
-            path.get_online_features(request.into_inner(), patience, traced)
+            path.get_online_features(request.into_inner(), patience, traced, timed)
                 .await
         }
         Rpc::LogPrediction => path.log_prediction(&request.into_inner(), traced),

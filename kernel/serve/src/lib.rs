@@ -22,6 +22,7 @@ mod rows;
 mod served;
 mod server;
 mod settings;
+mod stages;
 mod states;
 mod store;
 mod tls;
@@ -31,6 +32,7 @@ mod vector;
 mod wire;
 
 pub use access::AccessSettings;
+pub use counters::Exemplar;
 pub use functions::{FunctionCall, FunctionEnvironment};
 pub use served::Served;
 pub use server::{ServeError, Server};

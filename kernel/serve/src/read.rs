@@ -21,6 +21,7 @@ use crate::refusal::Refusal;
 use crate::rows::Rows;
 use crate::served::Served;
 use crate::server::Shared;
+use crate::stages::{Stage, Stages};
 use crate::states::States;
 use crate::store::{Fetched, MultiGet, Store};
 use crate::traces::{self, Traced};
@@ -64,18 +65,25 @@ impl ReadPath {
         raw: Bytes,
         patience: Option<Duration>,
         traced: Option<&Traced<'_>>,
+        timed: &mut Stages,
     ) -> Result<Bytes, Refusal> {
         let request = GetOnlineFeaturesRequest::decode(raw.clone())
             .map_err(|error| not_a_message("GetOnlineFeaturesRequest", &error))?;
         let count = check::features_request(&request)?;
+        timed.end(Stage::Check);
         let catalogue = self.catalogue_at(request.min_revision, patience).await?;
         let vector = catalogue.vector(&request.project, &request.feature_service, &request.features)?;
         let rows = Rows::read(&vector, &request, count)?;
         if self.shared.settings.served_log && self.shared.served.is_full() {
             return Err(self.served_log_is_full());
         }
+        timed.end(Stage::Resolve);
         let fetched = match States::keys(&vector, &rows, self.store.has_slots()) {
-            Some(keys) => self.fetch(keys, traced).await,
+            Some(keys) => {
+                let fetched = self.fetch(keys, traced).await;
+                timed.end(Stage::Fetch);
+                fetched
+            }
             None => None,
         };
         let states = States::new(&vector, rows.count, self.store.has_slots(), fetched);
@@ -84,7 +92,8 @@ impl ReadPath {
             request: &request,
             traced,
         };
-        self.compose(&asked, &catalogue, &vector, &rows, &states).await
+        self.compose(&asked, &catalogue, &vector, &rows, &states, timed)
+            .await
     }
 
     /// The cells of these keys; absent if the store does not answer.
@@ -104,6 +113,7 @@ impl ReadPath {
         vector: &Vector,
         rows: &Rows,
         states: &States<'_>,
+        timed: &mut Stages,
     ) -> Result<Bytes, Refusal> {
         let (shared, request) = (&self.shared, asked.request);
         let now = now_us();
@@ -114,7 +124,9 @@ impl ReadPath {
             .unwrap_or_else(|| knowledge.earliest.map_or(now, |earliest| now.max(earliest)));
         let mut cells = vec![Cell::without(Status::Unavailable); vector.slots * rows.count];
         let unreadable = states.read(request_time, &mut cells);
+        timed.end(Stage::Read);
         let called = compute::on_demand(shared, vector, rows, request_time, &mut cells).await?;
+        timed.end(Stage::Compute);
 
         let columns = || {
             vector.outputs.iter().map(|slot| {
@@ -164,7 +176,9 @@ impl ReadPath {
             shared.counters.unreadable_states.fetch_add(1, Ordering::Relaxed);
             shared.store_health.unreadable(fault);
         }
-        Ok(answer::finish(&body, &token))
+        let answer = answer::finish(&body, &token);
+        timed.end(Stage::Answer);
+        Ok(answer)
     }
 
     /// Where Python functions ran and what they were called with, as the served record has it.

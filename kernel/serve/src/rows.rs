@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use skewless_core::decimal::{Decimal, DecimalFault};
 use skewless_core::definition::limits::LIST_GIVEN;
 use skewless_core::keys::{self, KeyError, KeyPart};
 use skewless_core::value::{Type, Value};
@@ -215,6 +216,10 @@ fn read_field(field: &Column, row: usize, cell: &Sent, faults: &mut Faults) -> V
             format!("has {} bytes; at most {LONGEST_TEXT} are allowed", text.len()),
         ),
         (Some(Kind::TimestampUsValue(instant)), Type::Timestamp) => return Value::Timestamp(*instant),
+        (Some(Kind::DecimalValue(text)), Type::Decimal(own)) => match own.parse(text) {
+            Ok(units) => return Value::Decimal(units, own),
+            Err(fault) => (Reason::WrongType, not_decimal(text, fault, own)),
+        },
         (Some(kind), Type::List(of)) => match list_of(kind, of) {
             Ok(list) => return list,
             Err(Some(fault)) => fault,
@@ -261,6 +266,13 @@ fn list_of(kind: &Kind, of: &'static Type) -> Result<Value, Option<(Reason, Stri
         (Kind::TimestampUsList(list), Type::Timestamp) => {
             list.values.iter().copied().map(Value::Timestamp).collect()
         }
+        (Kind::DecimalList(list), Type::Decimal(own)) => {
+            let read = list.values.iter().map(|text| match own.parse(text) {
+                Ok(units) => Ok(Value::Decimal(units, *own)),
+                Err(fault) => Err(Some((Reason::WrongType, not_decimal(text, fault, *own)))),
+            });
+            read.take(LIST_GIVEN + 1).collect::<Result<_, _>>()?
+        }
         _ => return Err(None),
     };
     if items.len() > LIST_GIVEN {
@@ -278,24 +290,31 @@ fn is_empty(kind: &Kind) -> bool {
         Kind::Int64List(list) => list.values.is_empty(),
         Kind::Float64List(list) => list.values.is_empty(),
         Kind::BoolList(list) => list.values.is_empty(),
-        Kind::StringList(list) => list.values.is_empty(),
+        Kind::StringList(list) | Kind::DecimalList(list) => list.values.is_empty(),
         Kind::TimestampUsList(list) => list.values.is_empty(),
         _ => false,
     }
 }
 
+fn not_decimal(text: &str, fault: DecimalFault, wanted: Decimal) -> String {
+    let shown: String = text.chars().take(40).collect();
+    format!("{shown:?} is no {}: {}", wanted.name(), fault.words(wanted))
+}
+
 fn is_another(kind: &Kind, wanted: Type) -> String {
     let (sent, member) = match kind {
-        Kind::Int64Value(_) => (Type::Int64, "int64_value"),
-        Kind::Float64Value(_) => (Type::Float64, "float64_value"),
-        Kind::BoolValue(_) => (Type::Bool, "bool_value"),
-        Kind::StringValue(_) => (Type::String, "string_value"),
-        Kind::TimestampUsValue(_) => (Type::Timestamp, "timestamp_us_value"),
-        Kind::Int64List(_) => (Type::List(&Type::Int64), "int64_list"),
-        Kind::Float64List(_) => (Type::List(&Type::Float64), "float64_list"),
-        Kind::BoolList(_) => (Type::List(&Type::Bool), "bool_list"),
-        Kind::StringList(_) => (Type::List(&Type::String), "string_list"),
-        Kind::TimestampUsList(_) => (Type::List(&Type::Timestamp), "timestamp_us_list"),
+        Kind::Int64Value(_) => (Type::Int64.name(), "int64_value"),
+        Kind::Float64Value(_) => (Type::Float64.name(), "float64_value"),
+        Kind::BoolValue(_) => (Type::Bool.name(), "bool_value"),
+        Kind::StringValue(_) => (Type::String.name(), "string_value"),
+        Kind::TimestampUsValue(_) => (Type::Timestamp.name(), "timestamp_us_value"),
+        Kind::DecimalValue(_) => ("decimal", "decimal_value"),
+        Kind::DecimalList(_) => ("list<decimal>", "decimal_list"),
+        Kind::Int64List(_) => (Type::LISTS[0].name(), "int64_list"),
+        Kind::Float64List(_) => (Type::LISTS[1].name(), "float64_list"),
+        Kind::BoolList(_) => (Type::LISTS[2].name(), "bool_list"),
+        Kind::StringList(_) => (Type::LISTS[3].name(), "string_list"),
+        Kind::TimestampUsList(_) => (Type::LISTS[4].name(), "timestamp_us_list"),
     };
     let member_to_set = match wanted {
         Type::Int64 => "int64_value",
@@ -303,6 +322,8 @@ fn is_another(kind: &Kind, wanted: Type) -> String {
         Type::Bool => "bool_value",
         Type::String => "string_value",
         Type::Timestamp => "timestamp_us_value",
+        Type::Decimal(_) => "decimal_value",
+        Type::List(Type::Decimal(_)) => "decimal_list",
         Type::List(Type::Int64) => "int64_list",
         Type::List(Type::Float64) => "float64_list",
         Type::List(Type::Bool) => "bool_list",

@@ -19,7 +19,7 @@ use tonic_health::server::HealthReporter;
 use crate::access::{self, Access, watch_runtime};
 use crate::catalogue::Catalogue;
 use crate::connection::{Load, adopt_all};
-use crate::counters::Counters;
+use crate::counters::{Counters, Exemplar};
 use crate::door::{Door, LIVE, SERVICE};
 use crate::functions::{FunctionCall, FunctionEnvironment, FunctionQueue};
 use crate::read::ReadPath;
@@ -316,6 +316,11 @@ impl Server {
     /// Takes the trace contexts of served records; each is there before its record can be drained.
     pub fn drain_contexts(&self) -> Vec<Context> {
         self.shared.traces.drain_contexts()
+    }
+
+    /// Of each class of latency the newest traced call.
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        self.shared.counters.exemplars()
     }
 
     /// What was counted, by name.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -41,6 +41,8 @@ pub struct Span {
     pub code: i32,
     /// The id of the answer, of a span around a whole request that was answered.
     pub request_id: Option<[u8; ulid::LENGTH]>,
+    /// Stages of the request, each with when it ended, in nanoseconds since 1970.
+    pub events: Vec<(&'static str, u64)>,
 }
 
 /// The trace context of the record of an answer: its request id, and the `traceparent` to send with it.
@@ -175,6 +177,7 @@ impl Traced<'_> {
             end_ns: now_ns(),
             code: if ok { 0 } else { tonic::Code::Unavailable as i32 },
             request_id: None,
+            events: Vec::new(),
         });
     }
 
@@ -189,18 +192,30 @@ impl Traced<'_> {
         }
     }
 
-    /// The request has ended with this gRPC code.
-    pub(crate) fn end(self, code: i32) {
+    /// The request has ended with this gRPC code, after these stages. Gives its trace, and when it ended.
+    pub(crate) fn end<I>(self, code: i32, stages: I) -> ([u8; 16], u64)
+    where
+        I: Iterator<Item = (&'static str, Duration)>,
+    {
+        let end_ns = now_ns().max(self.start_ns);
+        // The two clocks may differ by little; an event is never after the end.
+        let at = |after: Duration| {
+            let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+            self.start_ns.saturating_add(nanos).min(end_ns)
+        };
+        let events = stages.map(|(name, after)| (name, at(after))).collect();
         self.open.push(Span {
             name: self.name,
             trace_id: self.trace_id,
             span_id: self.span_id,
             parent_id: self.parent_id,
             start_ns: self.start_ns,
-            end_ns: now_ns(),
+            end_ns,
             code,
             request_id: self.request_id.into_inner(),
+            events,
         });
+        (self.trace_id, end_ns)
     }
 }
 
@@ -278,8 +293,12 @@ mod tests {
         let request = traces.begin("a/b", &metadata(Some(CALLER))).unwrap();
         request.step(STORE_READ, now_ns(), true);
         request.answered([b'1'; ulid::LENGTH], true);
-        request.end(0);
+        let stages = [("check", Duration::ZERO), ("answer", Duration::from_secs(3_600))];
+        let (trace_id, ended) = request.end(0, stages.into_iter());
         let spans = traces.drain(10);
+        assert_eq!((spans[1].trace_id, spans[1].end_ns), (trace_id, ended));
+        assert_eq!(spans[1].events, [("check", spans[1].start_ns), ("answer", ended)]);
+        assert!(spans[0].events.is_empty());
         assert_eq!(
             spans.iter().map(|span| span.name).collect::<Vec<_>>(),
             [STORE_READ, "a/b"]
@@ -337,7 +356,10 @@ mod tests {
         let traces = Traces::default();
         traces.open(1, 0.0);
         for _ in 0..3 {
-            traces.begin("a/b", &metadata(Some(CALLER))).unwrap().end(0);
+            traces
+                .begin("a/b", &metadata(Some(CALLER)))
+                .unwrap()
+                .end(0, std::iter::empty());
         }
         assert_eq!((traces.drain(10).len(), traces.dropped()), (1, 2));
     }

@@ -9,22 +9,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from skewless.columns import ARROW_TYPES
 from skewless.kernel import entity_id
 from skewless.types import ValueType
 
-_SINGLE: Final[Mapping[ValueType, pa.DataType]] = {
-    ValueType.INT64: pa.int64(),
-    ValueType.FLOAT64: pa.float64(),
-    ValueType.BOOL: pa.bool_(),
-    ValueType.STRING: pa.string(),
-    ValueType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-}
-ARROW_TYPES: Final[Mapping[ValueType, pa.DataType]] = {
-    kind: _SINGLE[kind] if kind.element is None else pa.list_(_SINGLE[kind.element]) for kind in ValueType
-}
-"""How a column of each type looks outside the kernel: frames, tables."""
-
-TYPE_NAMES: Final = {str(arrow): kind.value for kind, arrow in ARROW_TYPES.items()}
+TYPE_NAMES: Final = {str(ARROW_TYPES[kind]): kind.value for kind in ValueType}
 """The names that definitions have for them, by Arrow's."""
 
 NOTHING_KNOWN: Final = -1

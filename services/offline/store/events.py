@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from services.offline.domain.instants import clamp
-from services.offline.domain.rows import ARROW_TYPES
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.catalog import InputLog
 from skewless.lake import COLUMN_PREFIX, EPOCH, EVENT_COLUMNS, Condition, Lake, date_of, log_mark
 

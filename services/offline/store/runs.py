@@ -7,6 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from skewless.columns import ARROW_TYPES, ArrowTypes
 from skewless.definitions.meanings import LatestView
 from skewless.lake import FEATURE_PREFIX, Lake, Table, dates_of
 from skewless.telemetry import names
@@ -15,13 +16,7 @@ from skewless.types import ValueType
 
 _MARK: Final = "run"
 
-ROW_TYPES: Final = {
-    ValueType.INT64: pa.int64(),
-    ValueType.FLOAT64: pa.float64(),
-    ValueType.BOOL: pa.bool_(),
-    ValueType.STRING: pa.string(),
-    ValueType.TIMESTAMP: pa.int64(),
-}
+ROW_TYPES: Final = ArrowTypes(ARROW_TYPES | {ValueType.TIMESTAMP: pa.int64()})
 """Timestamps are kept as microseconds, as the kernel takes them."""
 
 

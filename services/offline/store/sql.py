@@ -19,7 +19,7 @@ import pyarrow.parquet
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from services.offline.domain.rows import ARROW_TYPES
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.meanings import BatchSource
 from skewless.errors import InvalidArgumentError, Violation
 from skewless.types import ValueType, from_micros
@@ -115,6 +115,12 @@ def _declared(source: BatchSource, found: pa.Table) -> pa.Table:
         if column.type is ValueType.TIMESTAMP and naive:
             text = "a timestamp without a zone; convert it in the source, e.g. AT TIME ZONE 'UTC'"
             faults.append(Violation(place, text, "NAIVE_TIMESTAMP"))
+            continue
+        if column.type.decimal is not None and pa.types.is_floating(cells.type):
+            text = (
+                f"declared {column.type}, but the data is {cells.type}; round it in the source, e.g. CAST(x AS DECIMAL)"
+            )
+            faults.append(Violation(place, text, "WRONG_TYPE"))
             continue
         try:
             columns[column.name] = cells.cast(ARROW_TYPES[column.type])

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from services.offline.domain.compare import NOT_ANSWERED
 from services.offline.domain.features import needed_views
 from services.offline.domain.instants import check_instant
-from services.offline.domain.rows import ARROW_TYPES, TYPE_NAMES, Column, Rows
+from services.offline.domain.rows import TYPE_NAMES, Column, Rows
 from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer
 from services.offline.workflow.functions import SameEnvironment
 from services.offline.workflow.vectors import Group, group_of
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.catalog import Catalog
 from skewless.definitions.meanings import OnDemandView, Pin
 from skewless.errors import InvalidArgumentError, NotReadyError, UnknownRequestIdError, Violation

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from services.offline.domain.compare import answered, differing
 from services.offline.domain.features import type_of
-from services.offline.domain.rows import ARROW_TYPES, Column
+from services.offline.domain.rows import Column
 from services.offline.ports import Catalogs, ServedLog
 from services.offline.workflow.compute import Computer, Digests
 from services.offline.workflow.functions import SameEnvironment, other_arguments
 from services.offline.workflow.vectors import Group, groups, served_cells
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.catalog import Catalog
 from skewless.errors import UnknownRequestIdError
 from skewless.served import ServedVector

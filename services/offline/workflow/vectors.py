@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from services.offline.domain.features import needed_views
-from services.offline.domain.rows import ARROW_TYPES, LogKnowledge, Rows, RunKnowledge
+from services.offline.domain.rows import LogKnowledge, Rows, RunKnowledge
 from services.offline.workflow.compute import Knowledge
 from skewless import kernel
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.catalog import Catalog, is_stream_view
 from skewless.definitions.meanings import LatestView, OnDemandView, Pin, WindowView
 from skewless.errors import InvalidArgumentError, Violation

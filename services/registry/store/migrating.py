@@ -21,6 +21,9 @@ FIRST: Final = STEPS[0]
 _LOCK: Final = int.from_bytes(b"skewless", "big")
 """The number of the lock, in PostgreSQL's space of advisory locks."""
 
+_LOOK: Final = sa.select(sa.func.pg_try_advisory_xact_lock_shared(_LOCK))
+"""The lock for those who only look, if nobody migrates; until the end of the transaction."""
+
 
 class SchemaError(ValueError):
     """The database has a schema that this registry cannot serve."""
@@ -35,12 +38,14 @@ def prepare(database: Database, *, migrate: bool) -> None:
 
     migrate: whether to change an older schema, or only to look.
 
-    Raises SchemaOlderError if it is older and is not to be migrated; SchemaError if it is newer than this code, is of
-    another making, or if a step fails, which leaves everything as it was; DependencyUnavailableError if the database
-    does not answer; BusyError if another migration takes too long.
+    Raises SchemaOlderError if it is older, or is just being migrated, and is not to be migrated here; SchemaError if it
+    is newer than this code, is of another making, or if a step fails, which leaves everything as it was;
+    DependencyUnavailableError if the database does not answer; BusyError if another migration takes too long.
     """
     with database.reading() as connection:
         # Another registry may be migrating: what stands in tables before Alembic's is looked at under the lock only.
+        if not migrate and not database.embedded and not connection.execute(_LOOK).scalar_one():
+            raise SchemaOlderError(f"another registry migrates {database.address}, and SKEWLESS_MIGRATE is never here")
         found = _noted(connection) if migrate else _schema(database, connection)
     if found == NEWEST:
         return

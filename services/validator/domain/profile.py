@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from skewless.served import ServedColumn, ServedVector
@@ -13,14 +15,15 @@ from skewless.types import Status
 class ExactSum:
     """A sum of numbers without rounding.
 
-    A double is an integer over a power of two; integers are added up per power, of which there are 1,075.
+    A double is an integer over a power of two, a decimal one over a divisor of a power of ten; integers are added
+    up per denominator, of which there are some 1,400.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._numerators: dict[int, int] = {}
 
-    def add(self, value: float) -> None:
+    def add(self, value: float | Decimal) -> None:
         """Adds a finite number."""
         numerator, denominator = value.as_integer_ratio()
         self._numerators[denominator] = self._numerators.get(denominator, 0) + numerator
@@ -30,7 +33,7 @@ class ExactSum:
         """The double nearest to the mean; None of nothing."""
         if self.count == 0:
             return None
-        common = max(self._numerators)
+        common = math.lcm(*self._numerators)
         total = sum(numerator * (common // denominator) for denominator, numerator in self._numerators.items())
         return float(Fraction(total, common * self.count))
 
@@ -73,14 +76,14 @@ class _Running:
     def __init__(self) -> None:
         self.statuses = [0] * (max(Status) + 1)
         self.sum = ExactSum()
-        self.min: float | None = None
-        self.max: float | None = None
+        self.min: float | Decimal | None = None
+        self.max: float | Decimal | None = None
 
     def add(self, column: ServedColumn) -> None:
         for status in column.statuses:
             self.statuses[status] += 1
         for value in column.values:
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
                 self.sum.add(value)
                 if self.min is None or value < self.min:
                     self.min = value

@@ -15,6 +15,7 @@ from skewless.cli import values
 from skewless.cli.answer import Answer, CliError, Exit, table
 from skewless.cli.progress import bar
 from skewless.cli.serving import service_of
+from skewless.columns import ARROW_TYPES
 from skewless.definitions.catalog import Catalog
 from skewless.errors import UnknownFeatureError
 from skewless.types import ValueType
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
     from skewless.client import Difference, Explanation, Replay, Store
 
 _SHOWN: Final = 20
-_SINGLE: Final[dict[ValueType, pa.DataType]] = {
-    ValueType.INT64: pa.int64(),
-    ValueType.FLOAT64: pa.float64(),
-    ValueType.BOOL: pa.bool_(),
-    ValueType.STRING: pa.string(),
-    ValueType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-}
-_LISTS = {kind: pa.list_(_SINGLE[kind.element]) for kind in ValueType if kind.element is not None}
-_ARROW: Final = {**_SINGLE, **_LISTS}
 
 
 def materialize(store: Store, view: str, as_of: str | None, *, quiet: bool) -> Answer:
@@ -85,8 +77,10 @@ def train(
     catalog = Catalog(store.list_definitions())
     found = service_of(catalog, store.project, service)
     keys, fields = values.inputs(catalog, store.project, found)
-    types = {name: _ARROW[kind] for name, kind in (keys | fields).items()}
-    types |= {"request_id": pa.string(), "row": pa.int64()} if as_served else {time_column: _ARROW[ValueType.TIMESTAMP]}
+    types = {name: ARROW_TYPES[kind] for name, kind in (keys | fields).items()}
+    types |= (
+        {"request_id": pa.string(), "row": pa.int64()} if as_served else {time_column: ARROW_TYPES[ValueType.TIMESTAMP]}
+    )
     rows = _read(frame, types)
     with bar(f"{found.ref} for {rows.num_rows} rows", quiet=quiet):
         result = store.get_historical_features(

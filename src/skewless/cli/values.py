@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -77,7 +78,9 @@ def _value(text: str, kind: ValueType, field: str) -> object:
     value: object = text
     if kind is not ValueType.STRING and text == "":
         return None
-    if kind in {ValueType.INT64, ValueType.FLOAT64} and "_" in text:  # Python's own spelling, nobody else's
+    if (
+        kind in {ValueType.INT64, ValueType.FLOAT64} or kind.decimal
+    ) and "_" in text:  # Python's own spelling, nobody else's
         return check_cell(text, kind, field=field)
     try:
         if kind is ValueType.INT64:
@@ -87,11 +90,13 @@ def _value(text: str, kind: ValueType, field: str) -> object:
         elif kind is ValueType.TIMESTAMP:
             found = instant(text, field)
             value = None if found is None else to_micros(found)
+        elif kind.decimal is not None:
+            value = decimal.Decimal(text)
         elif kind.element is not None:
-            value = json.loads(text)
+            value = json.loads(text, parse_float=decimal.Decimal if kind.element.decimal else None)
         elif kind is ValueType.BOOL:
             value = {"true": True, "false": False}.get(text.lower(), text)
-    except ValueError:
+    except (ValueError, decimal.InvalidOperation):
         value = text
     return check_cell(value, kind, field=field)
 
@@ -134,7 +139,11 @@ def _view_of(catalog: Catalog, project: str, feature: str) -> View:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: an instant as RFC 3339, bytes as text."""
+    """The value as JSON holds it: an instant as RFC 3339, a decimal as its digits, bytes as text."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, decimal.Decimal):
+        return f"{value:f}"
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -1,5 +1,7 @@
-"""What applications import: `Store`, and the answers it gives."""
+"""What applications import: `Store`, `AsyncStore`, `AnswerCache`, and the answers it gives."""
 
+from skewless.client.asynchronous import AsyncStore
+from skewless.client.cache import AnswerCache, CacheCounts
 from skewless.client.results import (
     ApiKey,
     Change,
@@ -20,7 +22,10 @@ from skewless.client.results import (
 from skewless.client.store import Store
 
 __all__ = [
+    "AnswerCache",
     "ApiKey",
+    "AsyncStore",
+    "CacheCounts",
     "Change",
     "DeadLetter",
     "Difference",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, cast
 
 from skewless.api.offline.v1 import offline_service_pb2 as offline_pb
@@ -23,6 +23,8 @@ _CHANGES: Final[dict[int, str]] = {
     registry_pb.CHANGE_KIND_UNCHANGED: "unchanged",
     registry_pb.CHANGE_KIND_REFUSED: "refused",
 }
+
+_STATUSES: Final = {status.value: status for status in Status}
 
 
 def value(message: value_pb2.Value) -> results.Value:
@@ -48,7 +50,7 @@ def status(number: int) -> Status | None:
     return Status(number) if number else None
 
 
-def plan(changes: Sequence[registry_pb.Change], revision: int) -> results.Plan:
+def plan(answer: registry_pb.PlanResponse | registry_pb.ApplyResponse) -> results.Plan:
     return results.Plan(
         tuple(
             results.Change(
@@ -58,9 +60,9 @@ def plan(changes: Sequence[registry_pb.Change], revision: int) -> results.Plan:
                 next_version=change.next_version,
                 state_bytes_per_key=change.state_bytes_per_key,
             )
-            for change in changes
+            for change in answer.changes
         ),
-        revision,
+        answer.revision,
     )
 
 
@@ -70,7 +72,7 @@ def online(answer: online_pb.GetOnlineFeaturesResponse) -> results.OnlineFeature
         request_id=answer.request_id,
         request_time_us=answer.request_time_us,
         values={name: tuple(map(value, column.values)) for name, column in columns.items()},
-        statuses={name: tuple(map(Status, column.statuses)) for name, column in columns.items()},
+        statuses={name: tuple(map(_STATUSES.__getitem__, column.statuses)) for name, column in columns.items()},
         event_times_us={
             name: tuple(time or None for time in column.event_times_us) for name, column in columns.items()
         },
@@ -104,6 +106,34 @@ def difference(message: offline_pb.ReplayDifference) -> results.Difference:
 
 def outcome(number: offline_pb.ReplayOutcome) -> str:
     return offline_pb.ReplayOutcome.Name(number).removeprefix("REPLAY_OUTCOME_")
+
+
+def replay(
+    answers: Iterable[offline_pb.ReplayResponse], on_progress: Callable[[results.Replay], None] | None
+) -> results.Replay:
+    """The account after the last answer; the one after each goes to ``on_progress``."""
+    differences: list[results.Difference] = []
+    outcomes: dict[str, str] = {}
+    so_far = results.Replay(0, 0, 0, 0, 0, 0, 0, (), {}, done=False)
+    for answer in answers:
+        differences += map(difference, answer.differences)
+        outcomes |= {name: outcome(found) for name, found in answer.outcomes.items()}
+        so_far = results.Replay(
+            vectors=answer.vectors,
+            replayed=answer.replayed,
+            equal=answer.equal,
+            different=answer.different,
+            not_yet_logged=answer.not_yet_logged,
+            unanswered=answer.unanswered,
+            not_answered=answer.not_answered,
+            differences=tuple(differences),
+            outcomes=dict(outcomes),
+            done=answer.done,
+            not_replayed=answer.not_replayed,
+        )
+        if on_progress is not None:
+            on_progress(so_far)
+    return so_far
 
 
 def _event(message: offline_pb.ContributingEvent) -> results.Event:

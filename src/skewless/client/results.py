@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeAlias
 
 from skewless.definitions.resource import Definition
 from skewless.types import Status, from_micros
 
-Single: TypeAlias = int | float | bool | str | dt.datetime
+Single: TypeAlias = int | float | bool | str | Decimal | dt.datetime
 Value: TypeAlias = Single | list[Single] | None
 """A value as users see it: a timestamp is an aware ``datetime`` in UTC."""
 

@@ -85,13 +85,16 @@ def error_from_status(status: status_pb2.Status, *, service: str = "the peer", a
     """The failure that a peer reported; by its gRPC code if it gave no reason of ours."""
     info = error_details_pb2.ErrorInfo()
     bad = error_details_pb2.BadRequest()
+    wait = error_details_pb2.RetryInfo()
     for detail in status.details:
-        for message in (info, bad):
+        for message in (info, bad, wait):
             detail.Unpack(message)
     violations = [Violation(v.field, v.description, v.reason) for v in bad.field_violations]
     if info.domain == DOMAIN and info.reason in Reason.__members__:
-        kind = BY_REASON[Reason(info.reason)]
-        return kind.received(status.message, info.metadata, violations)
+        error = BY_REASON[Reason(info.reason)].received(status.message, info.metadata, violations)
+        if wait.HasField("retry_delay"):
+            error.retry_after_s = wait.retry_delay.ToNanoseconds() / 1e9
+        return error
     return error_from_code(status.code, status.message, service=service, address=address)
 
 

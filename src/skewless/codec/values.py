@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Final, cast
 
 from skewless.api.types.v1 import value_pb2 as pb
 from skewless.errors import WrongTypeError
-from skewless.types import Cell, Status, ValueType, check_cell, describe, to_micros
+from skewless.types import MOST_DIGITS, Cell, Status, ValueType, check_cell, describe, to_micros
 
 _TYPES: Final[dict[ValueType, pb.ValueType]] = {
     ValueType.INT64: pb.VALUE_TYPE_INT64,
@@ -36,14 +38,21 @@ _MEMBERS: Final[dict[ValueType, str]] = {
     ValueType.TIMESTAMP_LIST: "timestamp_us_list",
 }
 _MEMBERS_BACK: Final = {member: kind for kind, member in _MEMBERS.items()}
+_LIST_MEMBERS: Final = frozenset(member for kind, member in _MEMBERS.items() if kind.element is not None)
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,18}(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
 def type_to_proto(kind: ValueType) -> pb.ValueType:
+    """The type; of a decimal without its digits, which its name has."""
+    if kind.decimal is not None:
+        return pb.VALUE_TYPE_DECIMAL
+    if kind.element is not None and kind.element.decimal is not None:
+        return pb.VALUE_TYPE_DECIMAL_LIST
     return _TYPES[kind]
 
 
 def type_from_proto(kind: pb.ValueType) -> ValueType | None:
-    """The type; None for UNSPECIFIED and for types that are not known here."""
+    """The type; None for UNSPECIFIED, decimals (which it does not tell apart) and types that are not known here."""
     return _TYPES_BACK.get(kind)
 
 
@@ -57,9 +66,15 @@ def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb
     checked = check_cell(cell, kind, field=field)
     if checked is None:
         return pb.Value()
+    if kind.decimal is not None:
+        return pb.Value(decimal_value=f"{checked:f}")
     if kind.element is None:
         return pb.Value(**{_MEMBERS[kind]: checked})  # type: ignore[arg-type]
     value = pb.Value()
+    if kind.element.decimal is not None:
+        value.decimal_list.SetInParent()
+        value.decimal_list.values.extend(f"{item:f}" for item in checked)  # type: ignore[union-attr]
+        return value
     items = getattr(value, _MEMBERS[kind])
     items.SetInParent()  # an empty list is no null
     items.values.extend(checked)
@@ -67,7 +82,7 @@ def value_to_proto(cell: object, kind: ValueType, *, field: str = "value") -> pb
 
 
 def infer_value(cell: object, *, field: str = "value", lists: bool = False) -> pb.Value:
-    """A Python value by its own type: bool, int, float, str, aware datetime or None. Raises WrongTypeError.
+    """A Python value by its own type: bool, int, float, str, Decimal, aware datetime or None. Raises WrongTypeError.
 
     lists: whether it may be a list of these, too.
     """
@@ -91,10 +106,19 @@ def infer_type(cell: object, *, field: str = "value", lists: bool = False) -> Va
     kind = next((kind for own, kind in _OWN_TYPES if isinstance(cell, own)), None)
     if kind is not None or cell is None:
         return kind
+    if isinstance(cell, Decimal) and cell.is_finite():
+        return _decimal_type(-int(cell.as_tuple().exponent), cell, field=field)
     if lists and isinstance(cell, list | tuple):
         return _infer_list(cell, field=field)
-    expected = "a bool, int, float, str, datetime" + (", None or a list" if lists else " or None")
+    expected = "a bool, int, float, str, Decimal, datetime" + (", None or a list" if lists else " or None")
     raise WrongTypeError(field=field, expected=expected, got=describe(cell))
+
+
+def _decimal_type(scale: int, cell: object, *, field: str) -> ValueType:
+    """Of so many digits after the point."""
+    if scale > MOST_DIGITS:
+        raise WrongTypeError(field=field, expected=f"at most {MOST_DIGITS} digits after the point", got=describe(cell))
+    return ValueType(f"decimal({MOST_DIGITS},{max(scale, 0)})")
 
 
 def _infer_list(cell: Sequence[object], *, field: str) -> ValueType:
@@ -102,6 +126,10 @@ def _infer_list(cell: Sequence[object], *, field: str) -> ValueType:
     kinds = {infer_type(item, field=f"{field}[{place}]") for place, item in enumerate(cell)}
     if kinds == {ValueType.INT64, ValueType.FLOAT64}:
         kinds = {ValueType.FLOAT64}
+    if len(kinds) > 1 and None not in kinds:
+        digits = [kind.decimal for kind in kinds if kind is not None]
+        if None not in digits:  # decimals, some with fewer digits after the point
+            kinds = {max(kinds, key=lambda kind: kind.decimal or (0, 0))}  # type: ignore[union-attr]
     kind = next(iter(kinds), ValueType.INT64)
     if len(kinds) > 1 or kind is None or kind.element is not None:
         raise WrongTypeError(field=field, expected="items of one type, none of them None", got=describe(cell))
@@ -114,12 +142,26 @@ def value_from_proto(value: pb.Value) -> Cell:
     if member is None:
         return None
     cell = getattr(value, member)
-    return list(cell.values) if _MEMBERS_BACK[member].element is not None else cell
+    if member == "decimal_value":
+        return _read_decimal(cell)
+    if member == "decimal_list":
+        return [_read_decimal(item) for item in cell.values]
+    return list(cell.values) if member in _LIST_MEMBERS else cell
+
+
+def _read_decimal(text: str) -> Decimal:
+    if _DECIMAL.fullmatch(text) is None:
+        raise WrongTypeError(field="value", expected="a decimal such as -12.34", got=describe(text))
+    return Decimal(text)
 
 
 def type_of_value(value: pb.Value) -> ValueType | None:
     """The type of the member that is set; None for null."""
     member = value.WhichOneof("kind")
+    if member == "decimal_value":
+        return infer_type(_read_decimal(value.decimal_value))
+    if member == "decimal_list":
+        return _infer_list([_read_decimal(item) for item in value.decimal_list.values], field="value")
     return None if member is None else _MEMBERS_BACK[member]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -19,10 +20,10 @@ from skewless import kernel
 from skewless.definitions.building import Build, pairs
 from skewless.definitions.durations import Duration
 from skewless.definitions.windows import Windows, listed, window_of
-from skewless.types import ValueType
+from skewless.errors import WrongTypeError
+from skewless.types import ValueType, check_cell
 
-_RESULTS: Final = {law.name: dict(law.results) for law in kernel.aggregations()}
-"""Per aggregation, the type of the result by that of the column (None: without one)."""
+_LAWS: Final = {law.name: law for law in kernel.aggregations()}
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ class Aggregate:
 
     def _type(self, columns: Mapping[str, str]) -> str:
         """The type of the value; that of the column where the kernel will refuse the two together."""
-        column = None if self.column is None else columns.get(self.column, ValueType.FLOAT64.value)
-        return _RESULTS[self.agg].get(column) or column or ValueType.FLOAT64.value
+        law = _LAWS[self.agg]
+        if self.column is None:
+            return dict(law.results).get(None) or ValueType.FLOAT64.value
+        column = columns.get(self.column, ValueType.FLOAT64.value)
+        return law.result(column) or column
 
 
 def _millionths(build: Build, share: float) -> int:
@@ -82,11 +86,20 @@ def _millionths(build: Build, share: float) -> int:
     return int(written)
 
 
-def _edges(edges: Sequence[float], column: str | None) -> list[Any]:
-    """Over an int64 column as text: numbers of JSON lose digits there. What is no edge, the kernel refuses."""
+def _edges(edges: Sequence[float | Decimal], column: str | None) -> list[Any]:
+    """Over integers and decimals as text: numbers of JSON lose digits there. What is no edge, the kernel refuses."""
+    if column is not None and column.startswith("decimal("):
+        return [_decimal_edge(edge, column) for edge in edges]
     if column == ValueType.INT64.value:
         return [str(edge) if isinstance(edge, int) else edge for edge in edges]
     return [float(edge) if isinstance(edge, int) and float(edge) == edge else edge for edge in edges]
+
+
+def _decimal_edge(edge: object, column: str) -> object:
+    try:
+        return f"{check_cell(edge, ValueType(column), field='edges'):f}"
+    except (ValueError, WrongTypeError):
+        return str(edge) if isinstance(edge, Decimal) else edge
 
 
 def _suffix(window: object, place: int) -> str:
@@ -193,7 +206,7 @@ def top_n(
 
 
 def histogram(
-    name: str, column: str, edges: Sequence[float], *, windows: Windows, hop: Duration | None = None
+    name: str, column: str, edges: Sequence[float | Decimal], *, windows: Windows, hop: Duration | None = None
 ) -> Aggregate:
     """How many values lie below the first of the rising ``edges``, from there up to the next, and so on, and from the
     last on: a list of one number more than edges, zeros over nothing."""

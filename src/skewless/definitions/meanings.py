@@ -7,6 +7,7 @@ document holds; lists keep its order; times are microseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -121,7 +122,7 @@ class WindowFeature:
     """The kind of the window as JSON, unless it slides; then None."""
     items: int | None = None
     """The most items of a list of cells, where the aggregation gives one."""
-    edges: tuple[float, ...] | None = None
+    edges: tuple[float | Decimal, ...] | None = None
     """The rising edges of a histogram."""
     precision: int | None = None
     """Registers, as a power of two, of a distinct count that is estimated beyond its bound."""

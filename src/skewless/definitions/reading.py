@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from skewless.definitions.meanings import (
@@ -230,8 +231,10 @@ def _window_view(definition: Definition, node: Node) -> WindowView:
     )
 
 
-def _edge(written: str | float) -> float:
-    return int(written) if isinstance(written, str) else written
+def _edge(written: str | float) -> float | Decimal:
+    if not isinstance(written, str):
+        return written
+    return Decimal(written) if "." in written else int(written)
 
 
 def _quantile(feature: Node) -> Quantile:

@@ -47,7 +47,8 @@ READ_AS: Final[dict[str, tuple[ValueType, ...]]] = {
     "enum": (ValueType.INT64, ValueType.STRING),
     "timestamp": (ValueType.TIMESTAMP,),
 }
-"""The types of columns that a field may be read as, the usual one first. The kernel judges by the same table."""
+"""The types of columns that a field may be read as, the usual one first; a string also as any decimal. The kernel
+judges by the same table."""
 
 
 class FieldError(ValueError):
@@ -78,7 +79,9 @@ def resolve(message: Descriptor, column: str, column_type: str, dotted: str) -> 
     """
     leaf = _leaf(message, column, dotted)
     fitting = READ_AS[leaf.kind]
-    if column_type in set(ValueType) and column_type not in fitting:
+    if leaf.kind == "string" and _is_decimal(column_type):
+        fitting = (*fitting, ValueType(column_type))
+    if (column_type in set(ValueType) or _is_decimal(column_type)) and column_type not in fitting:
         what = "google.protobuf.Timestamp" if leaf.kind == "timestamp" else leaf.kind
         raise FieldError(
             f"column {column!r} is {column_type}, the field {dotted} of {message.full_name} is {what}; "
@@ -93,6 +96,13 @@ def resolve(message: Descriptor, column: str, column_type: str, dotted: str) -> 
         "presence": leaf.presence,
         "names": None if named is None else _names(named),
     }
+
+
+def _is_decimal(name: str) -> bool:
+    try:
+        return ValueType(name).decimal is not None
+    except ValueError:
+        return False
 
 
 def _leaf(message: Descriptor, column: str, dotted: str) -> _Leaf:

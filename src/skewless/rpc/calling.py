@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Self
 
@@ -40,7 +41,7 @@ class _Calling:
             self.fail(code.name, error.details() or "")
             kind = error = None
         else:
-            left = kind is not None and issubclass(kind, GeneratorExit)
+            left = kind is not None and issubclass(kind, GeneratorExit | asyncio.CancelledError)
             self.set(names.RPC_STATUS, (grpc.StatusCode.CANCELLED if left else _OK).value[0])
         self._span.__exit__(kind, error, trace)
 

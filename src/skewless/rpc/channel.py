@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
+import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from grpc_status import rpc_status
@@ -20,6 +22,7 @@ from skewless.rpc.calling import calling
 from skewless.rpc.limits import MAX_STATUS_BYTES, STATUS_BYTES_HEADER
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
+T = TypeVar("T")
 _PEER: Final = "the peer"
 METADATA: Final = ((STATUS_BYTES_HEADER, str(MAX_STATUS_BYTES)),)
 """Metadata of every call: this side takes long statuses."""
@@ -34,7 +37,22 @@ def connect(address: str, *services: ServiceDescriptor, access: Access = ANYBODY
     Methods of ``services`` that are declared free of side effects are tried again, at most 3 times in all,
     when the peer is UNAVAILABLE.
     """
-    options: list[tuple[str, Any]] = [
+    options, credentials = _options(address, services), access.credentials()
+    if credentials is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials, options=options)
+
+
+def connect_async(address: str, *services: ServiceDescriptor, access: Access = ANYBODY) -> grpc.aio.Channel:
+    """Likewise for asyncio: a channel for calls of the event loop that runs."""
+    options, credentials = _options(address, services), access.credentials()
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def _options(address: str, services: Sequence[ServiceDescriptor]) -> list[tuple[str, Any]]:
+    return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_metadata_size", MAX_STATUS_BYTES),
@@ -49,10 +67,6 @@ def connect(address: str, *services: ServiceDescriptor, access: Access = ANYBODY
         # A list is no name that a server could take for its own.
         *((("grpc.default_authority", "localhost"),) if "," in address else ()),
     ]
-    credentials = access.credentials()
-    if credentials is None:
-        return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, credentials, options=options)
 
 
 def _service_config(address: str, services: Sequence[ServiceDescriptor]) -> dict[str, Any]:
@@ -134,3 +148,51 @@ def stream(
             yield from answers
         finally:
             answers.cancel()
+
+
+async def call_async(
+    method: Callable[..., Any],
+    request: Any,
+    *,
+    address: str,
+    timeout_s: float,
+    service: str = _PEER,
+    access: Access = ANYBODY,
+) -> Any:
+    """One unary call with a deadline, under asyncio. Raises SkewlessError."""
+    with rich_errors(address, service), calling(method) as span:
+        return await method(request, timeout=timeout_s, metadata=(*METADATA, *access.headers, *span.headers().items()))
+
+
+async def gather_async(
+    method: Callable[..., Any],
+    request: Any,
+    read: Callable[[Iterator[Any]], T],
+    *,
+    address: str,
+    timeout_s: float | None,
+    service: str = _PEER,
+) -> T:
+    """What ``read`` makes of the answers that are streamed; it runs in a thread, and waits for them there.
+
+    Raises SkewlessError. Cancelling it cancels the call.
+    """
+    loop = asyncio.get_running_loop()
+    with rich_errors(address, service), calling(method, current=False) as span:
+        call = method(request, timeout=timeout_s, metadata=(*METADATA, *span.headers().items()))
+        answers = aiter(call)
+
+        async def following() -> Any:
+            return await anext(answers, None)
+
+        def arriving() -> Iterator[Any]:
+            while (answer := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+                yield answer
+
+        reading = asyncio.ensure_future(asyncio.to_thread(read, arriving()))
+        # Of a call that was given up nobody looks at what became of the thread.
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            return await asyncio.shield(reading)
+        finally:
+            call.cancel()

@@ -14,6 +14,8 @@ from skewless.telemetry.scrape import everything
 log = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
+OPENMETRICS: Final = "application/openmetrics-text"
+"""The format with exemplars, for those who say that they take it."""
 
 
 def serve(listen: str) -> tuple[str, Callable[[], None]]:
@@ -51,14 +53,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != PATH:
             self.send_error(404, f"metrics are at {PATH}")
             return
+        openmetrics = OPENMETRICS in self.headers.get("Accept", "")
         try:
-            body = everything()
+            body = everything(openmetrics=openmetrics)
         except Exception:
             log.exception("the metrics cannot be told")
             self.send_error(500, "the metrics cannot be told; see the log of the service")
             return
         self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        kind = f"{OPENMETRICS}; version=1.0.0" if openmetrics else "text/plain; version=0.0.4"
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

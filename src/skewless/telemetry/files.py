@@ -28,7 +28,7 @@ class FileExporter(SpanExporter):
 
 
 def as_json(span: ReadableSpan) -> dict[str, Any]:
-    """Ids in hex, times in nanoseconds since 1970, attributes and links by name."""
+    """Ids in hex, times in nanoseconds since 1970, attributes, events and links by name."""
     context = span.get_span_context()
     assert context is not None  # noqa: S101 (a finished span has one)
     return {
@@ -44,6 +44,7 @@ def as_json(span: ReadableSpan) -> dict[str, Any]:
         "attributes": {
             name: list(value) if isinstance(value, tuple) else value for name, value in (span.attributes or {}).items()
         },
+        "events": [{"name": event.name, "at_ns": event.timestamp} for event in span.events],
         "links": [
             {"trace_id": f"{link.context.trace_id:032x}", "span_id": f"{link.context.span_id:016x}"}
             for link in span.links

@@ -6,6 +6,7 @@ import bisect
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -37,12 +38,25 @@ class Metric:
 
     def spread(self, samples: Iterable[tuple[Sequence[str], Snapshot]]) -> Family:
         """A histogram with these counts by labels."""
-        from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415 (when scraped)
+        from prometheus_client.core import Exemplar, HistogramMetricFamily  # noqa: PLC0415 (when scraped)
 
         family = HistogramMetricFamily(self.name, self.meaning, labels=self.labels)
         for labels, snapshot in samples:
-            family.add_metric(list(labels), snapshot.cumulative(), snapshot.total)
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+            for bucket, found in zip(snapshot.cumulative(), snapshot.exemplars or repeat(None), strict=False):
+                example = found and Exemplar({"trace_id": found.trace_id}, found.value, found.at_s)
+                buckets.append((*bucket, example) if example else bucket)
+            family.add_metric(list(labels), buckets, snapshot.total)
         return family
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A value that was measured in a trace. at_s: when, in seconds since 1970."""
+
+    trace_id: str
+    value: float
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +64,17 @@ class Snapshot:
     """Counts of a histogram.
 
     ends: upper ends of the classes, ascending. counts: one per class, and a last one for what lies above all ends.
-    total: the sum of all values.
+    total: the sum of all values. exemplars: a value of each class, where there is one; or none at all.
     """
 
     ends: Sequence[float]
     counts: Sequence[int]
     total: float
+    exemplars: Sequence[Example | None] = ()
 
     def cumulative(self) -> list[tuple[str, float]]:
         """By upper end as text, how many values are not above it."""
-        names = [*(f"{end:g}" for end in self.ends), "+Inf"]
+        names = [*(repr(float(end)) for end in self.ends), "+Inf"]  # as OpenMetrics wants them: 1.0
         sums, seen = [], 0
         for count in self.counts:
             seen += count

@@ -91,6 +91,13 @@ STOPPED: Final = Metric(
 LATENCY: Final = Metric(
     "serving_latency", "histogram", "Seconds to answer or refuse a call, at the server", ("call",), _ONLINE
 )
+STAGE: Final = Metric(
+    "skewless_online_stage_seconds",
+    "histogram",
+    "Seconds that a stage of get_online_features took, of one request in 16",
+    ("stage",),
+    _ONLINE,
+)
 REQUESTS: Final = Metric(
     "skewless_online_requests",
     "counter",

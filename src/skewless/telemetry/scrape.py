@@ -18,9 +18,10 @@ def publish(source: Source) -> None:
     _SOURCES.append(source)
 
 
-def text(sources: Iterable[Source]) -> bytes:
-    """The metrics of these sources in Prometheus' text format."""
+def text(sources: Iterable[Source], *, openmetrics: bool = False) -> bytes:
+    """The metrics of these sources in Prometheus' text format; or in that of OpenMetrics, which has exemplars."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 (when somebody asks)
+    from prometheus_client.openmetrics import exposition  # noqa: PLC0415
     from prometheus_client.registry import Collector  # noqa: PLC0415
 
     class Everything(Collector):
@@ -30,9 +31,12 @@ def text(sources: Iterable[Source]) -> bytes:
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Everything())
+    if openmetrics:
+        found: bytes = exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return found
     return generate_latest(registry)
 
 
-def everything() -> bytes:
+def everything(*, openmetrics: bool = False) -> bytes:
     """All metrics of this process."""
-    return text(_SOURCES)
+    return text(_SOURCES, openmetrics=openmetrics)

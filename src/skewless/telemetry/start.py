@@ -30,7 +30,8 @@ class Finished:
     """A span that was measured elsewhere in this process.
 
     declared, name: as for `skewless.telemetry.spans.span`. trace_id, span_id, parent_id: 16, 8 and 8 bytes;
-    no parent: a root. start_ns, end_ns: nanoseconds since 1970. failure: None if it went well.
+    no parent: a root. start_ns, end_ns: nanoseconds since 1970. failure: None if it went well. events: names, each with
+    when, likewise.
     """
 
     declared: SpanName
@@ -42,6 +43,7 @@ class Finished:
     end_ns: int
     attributes: dict[str, str | int]
     failure: str | None = None
+    events: tuple[tuple[str, int], ...] = ()
 
 
 class Tracing:
@@ -54,7 +56,7 @@ class Tracing:
     def export(self, finished: Iterable[Finished]) -> None:
         """Exports spans that were measured elsewhere, all of which are sampled."""
         from opentelemetry import trace  # noqa: PLC0415 (imported already)
-        from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415
+        from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
 
         flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 
@@ -70,6 +72,7 @@ class Tracing:
                 parent=None if span.parent_id is None else context(span.trace_id, span.parent_id, remote=True),
                 resource=self._provider.resource,
                 attributes=span.attributes,
+                events=[Event(name, timestamp=at_ns) for name, at_ns in span.events],
                 kind=trace.SpanKind[span.declared.kind.upper()],
                 status=trace.Status(trace.StatusCode.ERROR if failed else trace.StatusCode.UNSET, span.failure),
                 start_time=span.start_ns,

@@ -31,6 +31,7 @@ from skewless.errors import (
 )
 from skewless.rpc.server import Server
 from skewless.types import Status
+from tests.unit.codec.awaited import Awaited
 
 EQUAL, DIFFERENT = offline_pb.REPLAY_OUTCOME_EQUAL, offline_pb.REPLAY_OUTCOME_DIFFERENT
 INSTANT = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
@@ -200,15 +201,15 @@ SERVICES = [
 ]
 
 
-@pytest.fixture
-def peer() -> Iterator[tuple[Peer, Store]]:
+@pytest.fixture(params=[Store, Awaited], ids=["blocking", "asyncio"])
+def peer(request: pytest.FixtureRequest) -> Iterator[tuple[Peer, Store]]:
     peer = Peer()
     server = Server("127.0.0.1:0", threads=4)
     for stubs, messages, service in SERVICES:
         register = getattr(stubs, f"add_{service}Servicer_to_server")
         server.add(register, peer, messages.DESCRIPTOR.services_by_name[service])
     address = server.start()
-    with Store("flights", online=address, offline=address, stream_agg=address, validator=address) as store:
+    with request.param("flights", online=address, offline=address, stream_agg=address, validator=address) as store:
         yield peer, store
     server.stop(0)
 

@@ -1,6 +1,7 @@
 """Values and definitions survive the wire."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 
@@ -38,12 +39,25 @@ from skewless.types import Cell, Status, ValueType
         (False, ValueType.BOOL),
         ("", ValueType.STRING),
         (253_402_300_799_999_999, ValueType.TIMESTAMP),
+        (Decimal("-0.05"), ValueType("decimal(18,2)")),
+        (Decimal(999999999999999999), ValueType("decimal(18,0)")),
+        ([Decimal("0.000000000000000001")], ValueType("list<decimal(18,18)>")),
     ],
 )
 def test_a_cell_survives_with_its_type(cell: Cell, kind: ValueType) -> None:
     value = value_pb2.Value.FromString(value_to_proto(cell, kind).SerializeToString())
     assert repr(value_from_proto(value)) == repr(cell)
     assert type_of_value(value) is kind
+
+
+def test_a_decimal_has_the_digits_of_its_type() -> None:
+    assert value_to_proto(Decimal("1.5"), ValueType("decimal(6,3)")).decimal_value == "1.500"
+    assert list(value_to_proto([1], ValueType("list<decimal(6,3)>")).decimal_list.values) == ["1.000"]
+    assert value_from_proto(value_to_proto([], ValueType("list<decimal(6,3)>"))) == []
+    assert infer_value([Decimal(1), Decimal("2.50")], lists=True).decimal_list.values == ["1.00", "2.50"]
+    for text in ("", "1e2", "NaN", "1.", "٣"):
+        with pytest.raises(WrongTypeError):
+            value_from_proto(value_pb2.Value(decimal_value=text))
 
 
 def test_null_has_no_member() -> None:
@@ -67,7 +81,10 @@ def test_python_values_are_taken_by_their_own_type() -> None:
     assert column_from_proto(column) == [1, 1.0, True, "1", None, 1_356_998_400_000_000]
 
 
-@pytest.mark.parametrize("bad", [float("nan"), 2**63, b"x", "\ud800", [1], dt.datetime(2013, 1, 1)])  # noqa: DTZ001
+NAIVE = dt.datetime(2013, 1, 1)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 2**63, b"x", "\ud800", [1], Decimal("NaN"), Decimal("1e-19"), NAIVE])
 def test_what_is_no_value_is_refused_with_its_row(bad: object) -> None:
     with pytest.raises(WrongTypeError, match=r"origin\[1\]"):
         column_to_proto([1, bad], field="origin")
@@ -78,6 +95,9 @@ def test_what_is_no_value_is_refused_with_its_row(bad: object) -> None:
 def test_types_and_statuses_are_those_of_the_contract() -> None:
     assert [type_from_proto(type_to_proto(kind)) for kind in ValueType] == list(ValueType)
     assert type_from_proto(value_pb2.VALUE_TYPE_UNSPECIFIED) is None
+    assert type_to_proto(ValueType("decimal(12,2)")) == value_pb2.VALUE_TYPE_DECIMAL
+    assert type_to_proto(ValueType("list<decimal(12,2)>")) == value_pb2.VALUE_TYPE_DECIMAL_LIST
+    assert type_from_proto(value_pb2.VALUE_TYPE_DECIMAL) is None
     assert {f"STATUS_{status.name}": status.value for status in Status} == {
         name: number for name, number in value_pb2.Status.items() if number
     }

@@ -1,7 +1,10 @@
 """Instants and cells: exact, and nothing is guessed."""
 
+import copy
 import datetime as dt
 import math
+import re
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -62,11 +65,46 @@ def test_values_of_the_type_pass(value: object, kind: ValueType, cell: object) -
         (math.inf, ValueType.FLOAT64),
         (b"x", ValueType.STRING),
         ("2013-01-01", ValueType.TIMESTAMP),
+        (1.5, ValueType("decimal(5,2)")),
+        (True, ValueType("decimal(5,2)")),
+        ("1.5", ValueType("decimal(5,2)")),
+        (Decimal("1.005"), ValueType("decimal(5,2)")),
+        (1000, ValueType("decimal(5,2)")),
+        (Decimal("Infinity"), ValueType("decimal(5,2)")),
+        (Decimal("sNaN"), ValueType("decimal(5,2)")),
+        (Decimal("1E+999999"), ValueType("decimal(5,2)")),
+        (Decimal("1E-999999"), ValueType("decimal(5,2)")),
     ],
 )
 def test_others_are_refused_by_name(value: object, kind: ValueType) -> None:
-    with pytest.raises(WrongTypeError, match=f"amount: expected {kind}, got "):
+    with pytest.raises(WrongTypeError, match=rf"amount: expected {re.escape(kind)}(, a Decimal or an int)?, got "):
         check_cell(value, kind, field="amount")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Decimal("1.5"), "1.50"),
+        (7, "7.00"),
+        (Decimal("-0"), "0.00"),
+        (Decimal("1E+2"), "100.00"),
+        (Decimal("2.5000"), "2.50"),
+    ],
+)
+def test_decimals_get_the_digits_of_their_type(value: object, shown: str) -> None:
+    assert str(check_cell(value, ValueType("decimal(5,2)"), field="x")) == shown
+
+
+def test_types_of_decimals_are_found_by_name() -> None:
+    kind = ValueType("decimal(12,2)")
+    assert ValueType("decimal(12,2)") is kind
+    assert copy.deepcopy(kind) is kind
+    assert (kind.decimal, kind.element, kind.numeric) == ((12, 2), None, False)
+    assert ValueType("list<decimal(12,2)>").element is kind
+    assert kind not in list(ValueType)
+    for name in ("decimal", "decimal(19,2)", "decimal(2,3)", "decimal(0,0)", "decimal(5, 2)", "list<decimal(19,2)>"):
+        with pytest.raises(ValueError, match=r"is not a valid ValueType"):
+            ValueType(name)
 
 
 def test_only_two_statuses_come_with_a_value() -> None:

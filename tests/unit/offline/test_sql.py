@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -110,3 +111,29 @@ def test_every_column_that_does_not_fit_is_named(tmp_path: Path) -> None:
         "source.s.hole": "NULL_CELL",
         "source.s.absent": "UNKNOWN_COLUMN",
     }
+
+
+PRICE = Column("price", ValueType("decimal(6,2)"), nullable=True)
+
+
+def test_decimals_of_other_digits_are_taken_where_they_fit() -> None:
+    query = "SELECT CAST(1.5 AS DECIMAL(38, 4)) AS price UNION ALL SELECT 7 UNION ALL SELECT NULL"
+    found = run(source(PRICE, query=query), Path(), events=pa.table({"x": [1]}))
+    assert found.schema.field("price").type == pa.decimal128(6, 2)
+    assert sorted(map(str, found["price"].to_pylist())) == ["1.50", "7.00", "None"]
+
+
+@pytest.mark.parametrize("number", ["1.005", "10000", "1.5::DOUBLE", "'x'"])
+def test_what_is_no_decimal_exactly_is_refused(number: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        run(source(PRICE, query=f"SELECT {number} AS price"), Path(), events=pa.table({"x": [1]}))
+    assert reasons(caught.value) == ["WRONG_TYPE"]
+
+
+def test_decimals_of_a_csv_are_read_of_their_digits(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("price\n0.10\n9999.99\n")
+    found = run(source(PRICE, path="prices.csv"), tmp_path)
+    assert found["price"].to_pylist() == [Decimal("0.10"), Decimal("9999.99")]
+    (tmp_path / "prices.csv").write_text("price\n0.105\n")
+    with pytest.raises(InvalidArgumentError):
+        run(source(PRICE, path="prices.csv"), tmp_path)

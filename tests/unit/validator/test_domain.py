@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -232,11 +233,26 @@ def test_features_beyond_the_capacity_are_counted_as_left_out() -> None:
     assert profiles.left_out == 2
 
 
-numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1), min_size=1)
+decimals = st.tuples(st.integers(-(10**18) + 1, 10**18 - 1), st.integers(0, 18)).map(
+    lambda d: Decimal(d[0]).scaleb(-d[1])
+)
+numbers = st.lists(
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | decimals, min_size=1
+)
+
+
+def test_decimals_are_numbers_of_a_profile() -> None:
+    profiles = Profiles(1)
+    profiles.add(vector("a", {"v:d": [Decimal("0.10"), Decimal("-2.50"), Decimal(999999999999999999), None]}))
+    (found,) = profiles.of("flights")
+    assert (found.min, found.max) == (-2.5, 1e18)
+    assert found.mean == float(Fraction(9999999999999999966, 30))
 
 
 @given(numbers.flatmap(lambda values: st.tuples(st.just(values), st.permutations(values))))
-def test_the_mean_is_the_nearest_double_in_any_order(orders: tuple[list[float], list[float]]) -> None:
+def test_the_mean_is_the_nearest_double_in_any_order(
+    orders: tuple[list[float | Decimal], list[float | Decimal]],
+) -> None:
     values, shuffled = orders
     exact = float(sum(map(Fraction, values), Fraction()) / len(values))
     for order in (values, shuffled):

@@ -4,6 +4,7 @@
 //! definitions in Python, and the page `docs/aggregations.md`.
 
 use super::limits;
+use crate::decimal::Decimal;
 use crate::value::Type;
 
 /// How the events of a window become one value.
@@ -196,8 +197,8 @@ const INTS_OF_NUMBER: &[(Option<Type>, Type)] = &[
     (Some(Float64), Type::List(&Int64)),
 ];
 
-const A_NUMBER: &str = "an int64 or float64 column";
-const AN_ORDER: &str = "an int64, float64, string or timestamp column";
+const A_NUMBER: &str = "an int64, float64 or decimal column";
+const AN_ORDER: &str = "an int64, float64, decimal, string or timestamp column";
 
 /// Every aggregation, in the order of [`Aggregation`].
 #[rustfmt::skip]
@@ -228,7 +229,7 @@ pub const LAWS: [Law; 21] = {
         Law { aggregation: A::First, name: "first", clause: "A11", results: SAME,
               takes: "a column", keeps: K::OldestCell, empty: E::Null, limit: L::None },
         Law { aggregation: A::Rate, name: "rate", clause: "A12", results: FLOAT_OF_EVENTS_AND_NUMBER,
-              takes: "an int64 or float64 column, or none", keeps: K::Sum, empty: E::Zero, limit: L::None },
+              takes: "an int64, float64 or decimal column, or none", keeps: K::Sum, empty: E::Zero, limit: L::None },
         Law { aggregation: A::VariancePop, name: "variance_pop", clause: "A13", results: FLOAT_OF_NUMBER,
               takes: A_NUMBER, keeps: K::Squares, empty: E::Null, limit: L::None },
         Law { aggregation: A::StddevPop, name: "stddev_pop", clause: "A13", results: FLOAT_OF_NUMBER,
@@ -272,11 +273,26 @@ impl Aggregation {
 
     /// The type of the result over a column of this type (absent: over events); `None` if it takes no such column.
     pub fn result(self, column: Option<Type>) -> Option<Type> {
+        if let Some(Type::Decimal(kind)) = column {
+            return self.decimal_result(kind);
+        }
         let results = self.law().results.iter();
         results
             .filter(|(input, _)| *input == column)
             .map(|(_, result)| *result)
             .next()
+    }
+
+    /// Over decimals: cells are given back as they are, sums have as many digits as there can be, and the rest is as
+    /// over integers.
+    fn decimal_result(self, kind: Decimal) -> Option<Type> {
+        let of_integers = self.result(Some(Int64))?;
+        Some(match of_integers {
+            _ if self == Self::Sum => Type::Decimal(kind.widest()),
+            Type::List(_) if self.law().keeps.gives_back() => Type::List(kind.kind()),
+            Int64 if self.law().keeps.gives_back() => Type::Decimal(kind),
+            other => other,
+        })
     }
 }
 

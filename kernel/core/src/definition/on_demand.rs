@@ -144,13 +144,24 @@ impl OnDemandView {
     }
 }
 
+/// The type of what is computed with, or of a result.
+fn computed_kind(at: &Reader<'_>) -> Option<Type> {
+    match at.feature_kind()? {
+        kind @ (Type::Decimal(_) | Type::List(Type::Decimal(_))) => at.fault(
+            "UNSUPPORTED_TYPE",
+            format!("{kind} does not stand in on-demand views yet; use float64 or string, or serve the feature as it is"),
+        ),
+        kind => Some(kind),
+    }
+}
+
 fn read_request(at: &Reader<'_>) -> Option<Vec<Column>> {
     let list = at.list(0, limits::COLUMNS)?;
     let read: Vec<Option<Column>> = list
         .iter()
         .map(|field| {
             field.keys(&["name", "type"])?;
-            let (name, kind) = (field.key("name").name(), field.key("type").feature_kind());
+            let (name, kind) = (field.key("name").name(), computed_kind(&field.key("type")));
             Some(Column {
                 name: name?,
                 kind: kind?,
@@ -175,7 +186,7 @@ fn read_inputs(at: &Reader<'_>) -> Option<Vec<Input>> {
             input.keys(&["name", "view", "version", "feature", "meaning", "type"])?;
             let name = input.key("name").name();
             let feature = FeatureRef::read_fields(input);
-            let kind = input.key("type").feature_kind();
+            let kind = computed_kind(&input.key("type"));
             Some(Input {
                 name: name?,
                 feature: feature?,
@@ -226,7 +237,7 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
     }
     at.keys(&["name", "type", "expr"])?;
     let name = at.key("name").name();
-    let kind = at.key("type").feature_kind();
+    let kind = computed_kind(&at.key("type"));
     let place = at.key("expr");
     let expr = match Expr::compile(place.json, row) {
         Ok(expr) => expr,
@@ -254,7 +265,7 @@ fn read_feature(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
 fn read_function(at: &Reader<'_>, row: &Schema) -> Option<OnDemandFeature> {
     at.keys(&["name", "type", "function"])?;
     let name = at.key("name").name();
-    let kind = at.key("type").feature_kind();
+    let kind = computed_kind(&at.key("type"));
     let function = Function::read(&at.key("function"), row);
     Some(OnDemandFeature {
         name: name?,

@@ -116,7 +116,7 @@ impl ProtobufType {
         }
     }
 
-    /// The types of columns that may be read from such a field.
+    /// The types of columns that may be read from such a field; of a string decimals besides.
     pub const fn columns(self) -> &'static [Type] {
         match self {
             Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Fixed32 | Self::Sfixed32 => &[Type::Int64],
@@ -247,10 +247,12 @@ fn read_type(at: &Reader<'_>, column: &Column) -> Option<ProtobufType> {
             ),
         );
     };
-    if kind.columns().contains(&column.kind) {
+    let takes_decimals = kind == ProtobufType::String;
+    if kind.columns().contains(&column.kind) || takes_decimals && matches!(column.kind, Type::Decimal(_)) {
         return Some(kind);
     }
-    let fitting: Vec<&str> = kind.columns().iter().map(|kind| kind.name()).collect();
+    let mut fitting: Vec<&str> = kind.columns().iter().map(|kind| kind.name()).collect();
+    fitting.extend(takes_decimals.then_some("decimal"));
     at.fault(
         "TYPE_MISMATCH",
         format!(

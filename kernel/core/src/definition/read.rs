@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use serde_json::Value as Json;
 
 use super::limits;
+use crate::decimal::Decimal;
 use crate::fault::Fault;
 use crate::value::Type;
 
@@ -184,10 +185,15 @@ impl<'a> Reader<'a> {
                 "UNSUPPORTED_TYPE",
                 format!("{name} is no type of a source's column or of a key; lists stand in window features and on-demand views"),
             ),
-            None => self.fault(
-                "UNKNOWN_TYPE",
-                format!("{name:?} is no type; there are int64, float64, bool, string, timestamp"),
-            ),
+            None => match Decimal::from_name(name) {
+                Some(Err(why)) => self.fault("UNSUPPORTED_TYPE", why),
+                _ => self.fault(
+                    "UNKNOWN_TYPE",
+                    format!(
+                        "{name:?} is no type; there are int64, float64, bool, string, timestamp, decimal(P,S)"
+                    ),
+                ),
+            },
         }
     }
 

@@ -415,12 +415,16 @@ fn read_aggregation(at: &Reader<'_>) -> Option<Aggregation> {
     found
 }
 
-/// The edges of a histogram, rising: decimal strings over an int64 column, numbers over a float64 one.
+/// The edges of a histogram, rising: as strings over an int64 or a decimal column, numbers over a float64 one.
 fn read_histogram_edges(at: &Reader<'_>, column: Option<Type>) -> Option<Arc<[Cell]>> {
     let list = at.list(1, limits::HISTOGRAM_EDGES)?;
     let edges = list.iter().map(|edge| {
         let cell = match column {
             Some(Type::Int64) => edge.decimal().map(Value::Int),
+            Some(Type::Decimal(kind)) => {
+                let text = edge.json.as_str();
+                text.and_then(|text| kind.read_canonical(text)).map(Value::Int)
+            }
             _ => edge.json.as_f64().map(Value::Float),
         };
         match cell.map(|value| Cell::of(&value, false)) {
@@ -428,8 +432,15 @@ fn read_histogram_edges(at: &Reader<'_>, column: Option<Type>) -> Option<Arc<[Ce
             _ => edge.fault(
                 "WRONG_TYPE",
                 match column {
-                    Some(Type::Int64) => "must be an integer within 64 bits, as a string",
-                    _ => "must be a number below 2^63 in size",
+                    Some(Type::Int64) => "must be an integer within 64 bits, as a string".into(),
+                    Some(Type::Decimal(kind)) => {
+                        format!(
+                            "must be a {}, as a string such as {:?}",
+                            kind.name(),
+                            kind.text(1)
+                        )
+                    }
+                    _ => String::from("must be a number below 2^63 in size"),
                 },
             ),
         }

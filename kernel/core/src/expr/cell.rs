@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::decimal::Decimal;
 use crate::value::{Type, Value};
 
 /// One cell, with text borrowed from the row or from the expression.
@@ -22,6 +23,8 @@ pub enum Cell<'a> {
     Timestamp(i64),
     /// A list of items of a type.
     List(&'static Type, &'a [Value]),
+    /// How many units of a decimal type.
+    Decimal(i64, Decimal),
 }
 
 impl Cell<'_> {
@@ -79,6 +82,7 @@ impl Cell<'_> {
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(&b)),
             // By UTF-8 bytes, never by a locale.
             (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+            (Self::Decimal(a, kind), Self::Decimal(b, other)) => Some(order_decimals((a, kind), (b, other))),
             (Self::List(_, a), Self::List(_, b)) => {
                 let pairs = a.iter().zip(b);
                 let differing = pairs
@@ -100,6 +104,7 @@ impl Cell<'_> {
             Self::Text(x) => Value::String(Arc::from(x)),
             Self::Timestamp(x) => Value::Timestamp(x),
             Self::List(of, items) => Value::List(of, items.into()),
+            Self::Decimal(units, kind) => Value::Decimal(units, kind),
         }
     }
 }
@@ -114,12 +119,19 @@ impl<'a> From<&'a Value> for Cell<'a> {
             Value::String(x) => Self::Text(x),
             Value::Timestamp(x) => Self::Timestamp(*x),
             Value::List(of, items) => Self::List(of, items),
+            Value::Decimal(units, kind) => Self::Decimal(*units, *kind),
         }
     }
 }
 
 /// Two to the power 63, the first double beyond the integers.
 pub(super) const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// The order of two decimals as exact numbers: in units of the finer one.
+fn order_decimals((a, kind): (i64, Decimal), (b, other): (i64, Decimal)) -> Ordering {
+    let finer = |units: i64, than: Decimal| i128::from(units) * i128::from(than.one());
+    finer(a, other).cmp(&finer(b, kind))
+}
 
 /// The order of an integer and a finite double as exact numbers.
 fn order_mixed(a: i64, b: f64) -> Ordering {

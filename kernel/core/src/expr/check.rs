@@ -77,6 +77,13 @@ impl Checker<'_> {
             );
         };
         self.columns.insert(place);
+        if let Type::Decimal(_) | Type::List(Type::Decimal(_)) = column.kind {
+            let message = format!(
+                "{name:?} is {}; expressions do not read decimals yet",
+                column.kind
+            );
+            return self.fault(&format!("{path}.name"), "UNSUPPORTED_TYPE", message);
+        }
         Typed::new(Op::Column(place), column.kind)
     }
 

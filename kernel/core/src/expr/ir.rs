@@ -118,6 +118,10 @@ impl Reader<'_> {
         if type_name == "null" && json.is_null() {
             return Some(Form::Literal(None, Value::Null));
         }
+        if matches!(Type::from_name(type_name), Some(Type::Decimal(_))) {
+            let message = format!("{type_name}: expressions have no decimals yet");
+            return self.fault(&format!("{path}.type"), "UNSUPPORTED_TYPE", message);
+        }
         let Some(kind) = Type::from_name(type_name).filter(|kind| kind.is_scalar()) else {
             return self.fault(
                 &format!("{path}.type"),
@@ -145,7 +149,9 @@ impl Reader<'_> {
                 }
                 Type::Float64 => "a finite JSON number".into(),
                 Type::Bool => "true or false".into(),
-                Type::String | Type::List(_) => format!("a string of at most {MAX_TEXT} bytes"),
+                Type::String | Type::List(_) | Type::Decimal(_) => {
+                    format!("a string of at most {MAX_TEXT} bytes")
+                }
             };
             return self.fault(
                 &format!("{path}.value"),

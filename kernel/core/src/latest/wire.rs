@@ -3,8 +3,6 @@
 //! Null is the empty message; any other value is exactly one field. Reading refuses every form but the one that
 //! writing gives, so equal cells have equal bytes.
 
-use std::sync::Arc;
-
 use crate::bytes::{BytesError, Reader, Writer};
 use crate::expr::Cell;
 use crate::value::{Type, Value};
@@ -16,6 +14,9 @@ const STRING: u8 = 4 << 3 | 2;
 const TIMESTAMP: u8 = 5 << 3;
 /// The lists: a message each, whose field 1 has the items; packed, if they are no texts.
 const LISTS: [u8; 5] = [6 << 3 | 2, 7 << 3 | 2, 8 << 3 | 2, 9 << 3 | 2, 10 << 3 | 2];
+/// A decimal is a text, its one spelling; a list of them is a message of texts.
+const DECIMAL: u8 = 11 << 3 | 2;
+const DECIMALS: u8 = 12 << 3 | 2;
 const ITEMS: u8 = 1 << 3 | 2;
 
 /// The cell as features know it: NaN and the infinities are null, −0.0 is 0.0.
@@ -52,13 +53,30 @@ pub(crate) fn write(cell: Cell<'_>, out: &mut Writer) {
         }
         Cell::Timestamp(x) => integer(TIMESTAMP, x, out),
         Cell::List(of, items) => {
-            let Some(place) = Type::SCALARS.iter().position(|kind| kind == of) else {
+            let Some(tag) = tag_of_list(*of) else {
                 return;
             };
-            out.byte(LISTS[place]);
+            out.byte(tag);
             out.text(&list(*of, items));
         }
+        Cell::Decimal(units, kind) => {
+            out.byte(DECIMAL);
+            out.text(kind.text(units).as_bytes());
+        }
     }
+}
+
+fn tag_of_list(of: Type) -> Option<u8> {
+    if matches!(of, Type::Decimal(_)) {
+        return Some(DECIMALS);
+    }
+    let place = Type::SCALARS.iter().position(|kind| *kind == of)?;
+    Some(LISTS[place])
+}
+
+/// Whether the items of a list are texts on the wire, a field each.
+const fn is_of_texts(of: Type) -> bool {
+    matches!(of, Type::String | Type::Decimal(_))
 }
 
 /// The message of a list.
@@ -74,10 +92,14 @@ fn list(of: Type, items: &[Value]) -> Vec<u8> {
                 packed.byte(ITEMS);
                 packed.text(text.as_bytes());
             }
+            Value::Decimal(units, kind) => {
+                packed.byte(ITEMS);
+                packed.text(kind.text(*units).as_bytes());
+            }
             Value::Null | Value::List(..) => {}
         }
     }
-    if of == Type::String || items.is_empty() {
+    if is_of_texts(of) || items.is_empty() {
         return packed.bytes;
     }
     let mut message = Writer::default();
@@ -90,13 +112,12 @@ fn list(of: Type, items: &[Value]) -> Vec<u8> {
 fn read_list(bytes: &[u8], of: &'static Type) -> Result<Value, BytesError> {
     let mut reader = Reader::new(bytes);
     let mut items = Vec::new();
-    if *of == Type::String {
+    if is_of_texts(*of) {
         while reader.left() > 0 {
             if reader.byte()? != ITEMS {
                 return Err(BytesError::NotCanonical);
             }
-            let text = std::str::from_utf8(reader.text(bytes.len())?);
-            items.push(Value::from(text.map_err(|_| BytesError::NotCanonical)?));
+            items.push(text(&mut reader, bytes.len(), *of)?);
         }
     } else if !bytes.is_empty() {
         if reader.byte()? != ITEMS {
@@ -113,11 +134,21 @@ fn read_list(bytes: &[u8], of: &'static Type) -> Result<Value, BytesError> {
                 Type::Timestamp => Value::Timestamp(signed(packed.varint()?)),
                 Type::Bool => Value::Bool(packed.flag()?),
                 Type::Float64 => float(&mut packed)?,
-                Type::String | Type::List(_) => return Err(BytesError::NotCanonical),
+                Type::String | Type::List(_) | Type::Decimal(_) => return Err(BytesError::NotCanonical),
             });
         }
     }
     Ok(Value::List(of, items.into()))
+}
+
+/// A text, or a decimal in the one spelling that it has.
+fn text(reader: &mut Reader<'_>, longest: usize, kind: Type) -> Result<Value, BytesError> {
+    let text = std::str::from_utf8(reader.text(longest)?).map_err(|_| BytesError::NotCanonical)?;
+    let Type::Decimal(kind) = kind else {
+        return Ok(Value::from(text));
+    };
+    let units = kind.read_canonical(text).ok_or(BytesError::NotCanonical)?;
+    Ok(Value::Decimal(units, kind))
 }
 
 /// A double in the one form that it has.
@@ -148,18 +179,8 @@ pub fn read(bytes: &[u8], kind: Type) -> Result<Value, BytesError> {
         (TIMESTAMP, Type::Timestamp) => Value::Timestamp(signed(reader.varint()?)),
         (BOOL, Type::Bool) => Value::Bool(reader.flag()?),
         (FLOAT64, Type::Float64) => float(&mut reader)?,
-        (tag, Type::List(of))
-            if Type::SCALARS
-                .iter()
-                .zip(LISTS)
-                .any(|(kind, own)| kind == of && own == tag) =>
-        {
-            read_list(reader.text(bytes.len())?, of)?
-        }
-        (STRING, Type::String) => {
-            let text = std::str::from_utf8(reader.text(bytes.len())?);
-            Value::String(Arc::from(text.map_err(|_| BytesError::NotCanonical)?))
-        }
+        (tag, Type::List(of)) if tag_of_list(*of) == Some(tag) => read_list(reader.text(bytes.len())?, of)?,
+        (STRING, Type::String) | (DECIMAL, Type::Decimal(_)) => text(&mut reader, bytes.len(), kind)?,
         _ => return Err(BytesError::NotCanonical),
     };
     reader.end()?;
@@ -179,6 +200,8 @@ pub(crate) fn longest(kind: Type) -> usize {
         Type::Float64 => 9,
         Type::Bool => 2,
         Type::String => 2 + TEXT,
+        // A sign, the point and a zero before it.
+        Type::Decimal(kind) => 5 + usize::from(kind.precision()),
         Type::List(of) => 4 + ITEMS_PLANNED * longest(*of),
     }
 }

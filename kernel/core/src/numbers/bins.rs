@@ -179,7 +179,11 @@ impl Bins {
         };
         let least = grid.least(at << self.joined);
         let greatest = grid.least((at + 1) << self.joined) - 1;
-        let middle = round_ratio(&Wide::<4>::from_u128(least + greatest), [2, 1], -scale.bits());
+        let middle = round_ratio(
+            &Wide::<4>::from_u128(least + greatest),
+            [2, scale.divisor()],
+            -scale.bits(),
+        );
         Some(if bin < 0 { -middle } else { middle })
     }
 

@@ -26,14 +26,24 @@ pub enum Scale {
     One,
     /// 2^-64: doubles.
     Fixed,
+    /// Ten to minus this: decimals.
+    Tenth(u8),
 }
 
 impl Scale {
     pub(super) const fn bits(self) -> i32 {
         match self {
-            Self::One => 0,
+            Self::One | Self::Tenth(_) => 0,
             #[allow(clippy::cast_possible_wrap)] // 64
             Self::Fixed => SCALE_BITS as i32,
+        }
+    }
+
+    /// What is divided by, besides the power of two. At most ten to the power 18.
+    pub(super) const fn divisor(self) -> u64 {
+        match self {
+            Self::One | Self::Fixed => 1,
+            Self::Tenth(digits) => 10_u64.pow(digits as u32),
         }
     }
 }
@@ -100,19 +110,28 @@ impl Moments {
 
     /// The sum, rounded once.
     pub fn sum(&self, scale: Scale) -> f64 {
-        self.signed(round_ratio(&self.sum.magnitude(), [1, 1], -scale.bits()))
+        self.signed(round_ratio(
+            &self.sum.magnitude(),
+            [scale.divisor()],
+            -scale.bits(),
+        ))
     }
 
     /// The mean, rounded once; `None` over nothing.
     pub fn mean(&self, scale: Scale) -> Option<f64> {
-        (self.signed_count() > 0)
-            .then(|| self.signed(round_ratio(&self.widened(), [self.count, 1], -scale.bits())))
+        (self.signed_count() > 0).then(|| {
+            self.signed(round_ratio(
+                &self.widened(),
+                [self.count, scale.divisor()],
+                -scale.bits(),
+            ))
+        })
     }
 
     /// The sum per `unit` of a width, `sum * unit / width`, rounded once. Both are positive.
     pub fn rate(&self, scale: Scale, unit: u64, width: u64) -> f64 {
         let times: Wide<4> = self.sum.magnitude().times(&Wide([unit]));
-        self.signed(round_ratio(&times, [width, 1], -scale.bits()))
+        self.signed(round_ratio(&times, [width, scale.divisor()], -scale.bits()))
     }
 
     /// The variance, rounded once: of a sample, `None` over fewer than two; or of the cells as the whole population,
@@ -134,8 +153,13 @@ impl Moments {
             return None;
         }
         spread.sub(&square);
-        let divisor = [self.count, freedom.unsigned_abs()];
-        Some(round_ratio(&spread, divisor, -2 * scale.bits()))
+        let divisors = [
+            self.count,
+            freedom.unsigned_abs(),
+            scale.divisor(),
+            scale.divisor(),
+        ];
+        Some(round_ratio(&spread, divisors, -2 * scale.bits()))
     }
 
     /// The correctly rounded root of the rounded variance; `None` where there is none.

@@ -2,13 +2,20 @@
 
 use super::wide::Wide;
 
-/// `numerator / (d1 * d2) * 2^exponent` as the nearest double, ties to even. The divisors are not zero, and
-/// the result lies within the normal range of doubles or is zero.
-pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], exponent: i32) -> f64 {
+/// `numerator / (d1 * d2 * …) * 2^exponent` as the nearest double, ties to even. The divisors are not zero, the number
+/// has room for their product and 65 bits more, and the result lies within the normal range of doubles or is zero.
+pub fn round_ratio<const N: usize, const D: usize>(
+    numerator: &Wide<N>,
+    divisors: [u64; D],
+    exponent: i32,
+) -> f64 {
     if numerator.is_zero() {
         return 0.0;
     }
-    let Some(divisor) = divisors[0].checked_mul(divisors[1]) else {
+    let product = divisors
+        .iter()
+        .try_fold(1_u64, |product, own| product.checked_mul(*own));
+    let Some(divisor) = product else {
         return round_by_steps(numerator, divisors, exponent);
     };
     // Of 128 bits by less than 64 the quotient has at least 64; the remainder says whether anything follows them.
@@ -20,7 +27,11 @@ pub fn round_ratio<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], expo
 }
 
 /// The same where the product of the divisors is too great for one division.
-fn round_by_steps<const N: usize>(numerator: &Wide<N>, divisors: [u64; 2], exponent: i32) -> f64 {
+fn round_by_steps<const N: usize, const D: usize>(
+    numerator: &Wide<N>,
+    divisors: [u64; D],
+    exponent: i32,
+) -> f64 {
     let wanted = divisors
         .iter()
         .map(|divisor| 64 - divisor.leading_zeros())

@@ -1,11 +1,15 @@
 //! Cells from a JSON object. Types are strict: an integer is written without fraction or exponent, a double is any
-//! number, a timestamp an integer of microseconds or RFC 3339 text. Fields that are no columns are passed over.
+//! number, a timestamp an integer of microseconds or RFC 3339 text, a decimal a number or a text of one. Fields that are no columns are passed over.
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
-use super::{Refusal, instant, mismatch, present, string, timestamp};
+use serde_json::value::RawValue;
+
+use super::{Refusal, decimal, instant, mismatch, present, string, timestamp};
 use crate::schema::{Column, Schema};
 use crate::value::{Type, Value};
 
@@ -107,7 +111,22 @@ impl<'de> DeserializeSeed<'de> for CellSeed<'_> {
     type Value = Result<Value, Refusal>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
+        let Type::Decimal(kind) = self.column.kind else {
+            return deserializer.deserialize_any(self);
+        };
+        // The text as it stands: a number that became a double would be another one.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match text.as_bytes().first() {
+            Some(b'n') => Ok(Value::Null),
+            Some(b'"') => match serde_json::from_str::<String>(text) {
+                Ok(text) => decimal(&text, kind, self.column),
+                Err(error) => return Err(de::Error::custom(error)),
+            },
+            Some(b't' | b'f') => self.mismatch("a bool"),
+            Some(b'[') => self.mismatch("a list"),
+            Some(b'{') => self.mismatch("an object"),
+            _ => decimal(text, kind, self.column),
+        })
     }
 }
 
@@ -137,7 +156,7 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
             Type::Int64 => Ok(Value::Int(integer)),
             Type::Float64 => Ok(Value::Float(integer as f64)),
             Type::Timestamp => timestamp(instant::in_range(integer), self.column),
-            Type::Bool | Type::String | Type::List(_) => self.mismatch("a number"),
+            Type::Bool | Type::String | Type::List(_) | Type::Decimal(_) => self.mismatch("a number"),
         })
     }
 

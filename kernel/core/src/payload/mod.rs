@@ -11,6 +11,7 @@ mod wire;
 
 use std::fmt;
 
+use crate::decimal::Decimal;
 use crate::definition::{EntityKey, Operation, Payload, StreamSource, limits};
 use crate::keys::{KeyPart, entity_id};
 use crate::schema::{Column, Schema};
@@ -254,6 +255,22 @@ fn string(text: &str, column: &Column) -> Result<Value, Refusal> {
             limits::LONGEST_STRING
         ),
     ))
+}
+
+/// A cell of a decimal column, from text.
+fn decimal(text: &str, kind: Decimal, column: &Column) -> Result<Value, Refusal> {
+    kind.parse(text)
+        .map(|units| Value::Decimal(units, kind))
+        .map_err(|fault| {
+            let shown: String = text.chars().take(40).collect();
+            let detail = format!(
+                "{:?} must be {}, is {shown:?}: {}",
+                column.name,
+                kind.name(),
+                fault.words(kind)
+            );
+            Refusal::new("BAD_DECIMAL", detail)
+        })
 }
 
 /// A cell of a timestamp column.

@@ -2,7 +2,7 @@
 //! kept; then each cell is judged. Messages that occur again are merged, as everywhere in protobuf.
 
 use super::wire::{Wire, Written};
-use super::{Refusal, instant, mismatch, present, string, timestamp};
+use super::{Refusal, decimal, instant, mismatch, present, string, timestamp};
 use crate::definition::{Protobuf, ProtobufField, ProtobufType};
 use crate::schema::{Column, Schema};
 use crate::value::{Type, Value};
@@ -213,10 +213,10 @@ fn cell(found: Found<'_>, field: &ProtobufField, column: &Column) -> Result<Valu
         Found::Bytes(bytes) => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|error| Refusal::new("INVALID_UTF8", format!("{:?}: {error}", column.name)))?;
-            if column.kind == Type::Timestamp {
-                timestamp(instant::parse(text), column)
-            } else {
-                string(text, column)
+            match column.kind {
+                Type::Timestamp => timestamp(instant::parse(text), column),
+                Type::Decimal(kind) => decimal(text, kind, column),
+                _ => string(text, column),
             }
         }
         Found::Moment { seconds, nanos } => {

@@ -19,7 +19,7 @@ pub enum Cell {
     Null,
     /// Not finite or out of range: no aggregate takes it.
     Invalid,
-    /// Of an int64 column.
+    /// Of an int64 column, or the units of a decimal one.
     Int(i64),
     /// Of a float64 column; finite, in range, never -0.0.
     Float(f64),
@@ -93,7 +93,7 @@ impl Cell {
     pub fn of(value: &Value, keep_text: bool) -> Self {
         match value {
             Value::Null => Self::Null,
-            Value::Int(integer) => Self::Int(*integer),
+            Value::Int(integer) | Value::Decimal(integer, _) => Self::Int(*integer),
             // Adding zero turns -0.0 into +0.0 and changes nothing else.
             Value::Float(double) if to_fixed(*double).is_some() => Self::Float(*double + 0.0),
             // Columns of streams hold single values.
@@ -174,7 +174,7 @@ impl Cell {
     pub(super) const fn longest(kind: Type, keep_text: bool) -> usize {
         match kind {
             Type::Bool => 2,
-            Type::Int64 | Type::Timestamp => 11,
+            Type::Int64 | Type::Timestamp | Type::Decimal(_) => 11,
             Type::Float64 => 9,
             Type::String if keep_text => 3 + LONGEST_TEXT,
             Type::String | Type::List(_) => 18,

@@ -347,11 +347,11 @@ impl Layout {
         };
         let kind = columns.get(place).map_or(Type::Int64, |column| column.kind);
         let gives_back = feature.aggregation.law().keeps.gives_back();
-        let column = self.column(Origin::Row(place), kind, gives_back);
-        let scale = if kind == Type::Float64 {
-            Scale::Fixed
-        } else {
-            Scale::One
+        let column = self.column(Origin::Row(place), kind.kept(), gives_back);
+        let scale = match kind {
+            Type::Float64 => Scale::Fixed,
+            Type::Decimal(kind) => Scale::Tenth(kind.scale()),
+            _ => Scale::One,
         };
         let spread = match feature.aggregation {
             Aggregation::VariancePop | Aggregation::StddevPop => Spread::Population,

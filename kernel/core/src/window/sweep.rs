@@ -270,9 +270,9 @@ impl<'l> Parts<'l> {
             How::Count { slot } => int(Some(self.moments(slot).signed_count())),
             How::Sum {
                 slot,
-                scale: Scale::One,
-            } => int(self.moments(slot).integer_sum()),
-            How::Sum { slot, scale } => Some(Value::Float(self.moments(slot).sum(scale))),
+                scale: Scale::Fixed,
+            } => Some(Value::Float(self.moments(slot).sum(Scale::Fixed))),
+            How::Sum { slot, .. } => int(self.moments(slot).integer_sum()),
             How::Avg { slot, scale } => Some(float(self.moments(slot).mean(scale))),
             How::EventRate { slot } => {
                 let events = Moments {
@@ -342,7 +342,7 @@ impl<'l> Parts<'l> {
                 Some(newest.map_or(Value::Null, |t| Value::Int(self.request.saturating_sub(t))))
             }
         };
-        let Some(value) = value else {
+        let Some(value) = value.and_then(|value| of_units(value, feature.kind)) else {
             return Answer {
                 event_time: newest,
                 ..Answer::without(Status::Overflow)
@@ -368,6 +368,18 @@ impl<'l> Parts<'l> {
             _ => Moments::default(),
         }
     }
+}
+
+/// Units as decimals, where the feature is one or a list of them; absent if it has not so many digits.
+fn of_units(value: Value, kind: Type) -> Option<Value> {
+    Some(match (value, kind) {
+        (Value::Int(units), Type::Decimal(kind)) => Value::Decimal(kind.fit(i128::from(units))?, kind),
+        (Value::List(of, items), Type::List(Type::Decimal(_))) => {
+            let items = items.iter().map(|item| of_units(item.clone(), *of));
+            Value::List(of, items.collect::<Option<_>>()?)
+        }
+        (value, _) => value,
+    })
 }
 
 fn over_bound(newest: Option<i64>) -> Answer {

@@ -110,7 +110,7 @@ fn rows() -> Vec<Vec<Value>> {
             Type::Bool => Value::Bool(turn % 2 == 0),
             Type::String => Value::from(["", "a", "é", "\u{1f600}"][turn % 4]),
             Type::Timestamp => Value::Timestamp(instant(turn)),
-            Type::List(_) => Value::Null,
+            Type::List(_) | Type::Decimal(_) => Value::Null,
         }
     };
     (0..8)

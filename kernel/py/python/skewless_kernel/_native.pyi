@@ -147,7 +147,10 @@ class Aggregation:
 
     @property
     def results(self) -> list[tuple[str | None, str]]:
-        """(type of the column or None for no column, type of the result), once for each input it takes."""
+        """(type of the column or None for no column, type of the result), once for each input it takes but decimals."""
+
+    def result(self, column: str) -> str | None:
+        """The type of the result over a column of this type; None if it takes no such column."""
 
     @property
     def takes(self) -> str:
@@ -642,11 +645,21 @@ class OnlineServer:
         Only the first call counts.
         """
 
-    def drain_spans(self, max_spans: int) -> list[tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None]]:
+    def drain_spans(
+        self, max_spans: int
+    ) -> list[tuple[str, bytes, bytes, bytes | None, int, int, int, bytes | None, list[tuple[str, int]]]]:
         """Takes finished spans.
 
         Each is its name (``package.Service/Method``, or a step), trace id, span id, parent's span id, start and end in
-        nanoseconds since 1970, gRPC status code, and request id if it was answered.
+        nanoseconds since 1970, gRPC status code, request id if it was answered, and the stages that ended, each with
+        when.
+        """
+
+    def exemplars(self) -> list[tuple[str, int, bytes, int, int]]:
+        """Of each class of latency the newest traced call.
+
+        Each is the call, the place of the class, trace id, how long it took in microseconds, and when it ended in
+        nanoseconds since 1970.
         """
 
     def drain_contexts(self) -> list[tuple[bytes, str]]:

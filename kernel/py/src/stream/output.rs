@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder, UInt8Builder,
+    BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder, UInt8Builder,
 };
 use arrow_array::{
-    ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, TimestampMicrosecondArray, UInt8Array,
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, ListArray, RecordBatch, TimestampMicrosecondArray,
+    UInt8Array,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use skewless_core::decimal::Decimal;
 use skewless_core::expr::Cell;
 use skewless_core::status::Status;
 use skewless_core::value::{Type, Value};
@@ -25,8 +28,15 @@ pub(crate) fn arrow_type(kind: Type) -> DataType {
         Type::Bool => DataType::Boolean,
         Type::String => DataType::Utf8,
         Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
+        Type::Decimal(kind) => DataType::Decimal128(kind.precision(), arrow_scale(kind)),
         Type::List(of) => DataType::List(item(*of)),
     }
+}
+
+/// At most 18.
+#[allow(clippy::cast_possible_wrap)]
+const fn arrow_scale(kind: Decimal) -> i8 {
+    kind.scale() as i8
 }
 
 /// The field of a list's items.
@@ -42,6 +52,7 @@ pub(crate) enum ColumnBuilder {
     Text(StringBuilder),
     Instant(TimestampMicrosecondBuilder),
     List(ListBuilder),
+    Decimal(Decimal128Builder),
 }
 
 /// Lists that are being built.
@@ -81,6 +92,9 @@ impl ColumnBuilder {
             Type::Timestamp => {
                 Self::Instant(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone(ZONE))
             }
+            Type::Decimal(_) => {
+                Self::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(arrow_type(kind)))
+            }
             Type::List(of) => Self::List(ListBuilder {
                 of: *of,
                 items: Box::new(Self::new(*of, rows)),
@@ -99,6 +113,8 @@ impl ColumnBuilder {
             (Self::Text(builder), Cell::Text(value)) => builder.append_value(value),
             (Self::Instant(builder), Cell::Timestamp(value)) => builder.append_value(value),
             (Self::List(builder), Cell::List(_, items)) => builder.append(Some(items)),
+            (Self::Decimal(builder), Cell::Decimal(units, _)) => builder.append_value(i128::from(units)),
+            (Self::Decimal(builder), _) => builder.append_null(),
             (Self::Int(builder), _) => builder.append_null(),
             (Self::Float(builder), _) => builder.append_null(),
             (Self::Bool(builder), _) => builder.append_null(),
@@ -115,6 +131,7 @@ impl ColumnBuilder {
             Self::Bool(mut builder) => Arc::new(builder.finish()),
             Self::Text(mut builder) => Arc::new(builder.finish()),
             Self::Instant(mut builder) => Arc::new(builder.finish()),
+            Self::Decimal(mut builder) => Arc::new(builder.finish()),
             Self::List(builder) => builder.finish(),
         }
     }
@@ -173,6 +190,10 @@ impl FeatureColumns {
         let values: ArrayRef = match column.values {
             FrameValues::Ints(values) if kind == Type::Timestamp => {
                 Arc::new(TimestampMicrosecondArray::new(values.into(), valid()).with_timezone(ZONE))
+            }
+            FrameValues::Ints(values) if matches!(kind, Type::Decimal(_)) => {
+                let units = values.into_iter().map(i128::from).collect();
+                Arc::new(Decimal128Array::new(units, valid()).with_data_type(arrow_type(kind)))
             }
             FrameValues::Ints(values) => Arc::new(Int64Array::new(values.into(), valid())),
             FrameValues::Floats(values) => Arc::new(Float64Array::new(values.into(), valid())),

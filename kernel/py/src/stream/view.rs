@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyList, PyType};
 use skewless_core::answer::Answer;
 use skewless_core::definition::{Definition, LatestView, WindowView, compile};
 use skewless_core::expr::Expr;
@@ -264,6 +265,11 @@ fn py_value(py: Python<'_>, value: Value) -> PyResult<Bound<'_, PyAny>> {
         Value::Float(double) => double.into_pyobject(py)?.into_any(),
         Value::Bool(flag) => flag.into_pyobject(py)?.to_owned().into_any(),
         Value::String(text) => text.as_ref().into_pyobject(py)?.into_any(),
+        Value::Decimal(units, kind) => {
+            static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+            let class = CLASS.import(py, "decimal", "Decimal")?;
+            class.call1((kind.text(units),))?
+        }
         Value::List(_, items) => {
             let items = items.iter().map(|item| py_value(py, item.clone()));
             PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any()

@@ -68,7 +68,10 @@ impl Frame {
             FrameValues::Ints(values) if view.features[feature].kind == Type::Timestamp => {
                 Value::Timestamp(values[row])
             }
-            FrameValues::Ints(values) => Value::Int(values[row]),
+            FrameValues::Ints(values) => match view.features[feature].kind {
+                Type::Decimal(kind) => Value::Decimal(values[row], kind),
+                _ => Value::Int(values[row]),
+            },
             FrameValues::Floats(values) => Value::Float(values[row]),
             FrameValues::Others(values) => values[row].clone(),
         };
@@ -92,7 +95,7 @@ impl Answers {
     pub(super) fn new(view: &WindowView, rows: usize) -> Self {
         let column = |place: usize| FrameColumn {
             values: match view.features[place].kind {
-                Type::Int64 | Type::Timestamp => FrameValues::Ints(vec![0; rows]),
+                Type::Int64 | Type::Timestamp | Type::Decimal(_) => FrameValues::Ints(vec![0; rows]),
                 Type::Float64 => FrameValues::Floats(vec![0.0; rows]),
                 _ => FrameValues::Others(vec![Value::Null; rows]),
             },
@@ -131,7 +134,10 @@ impl Answers {
             self.frame.times[column.times].times[place] = t;
         }
         match (&mut column.values, answer.value) {
-            (FrameValues::Ints(values), Value::Int(value) | Value::Timestamp(value)) => values[place] = value,
+            (
+                FrameValues::Ints(values),
+                Value::Int(value) | Value::Timestamp(value) | Value::Decimal(value, _),
+            ) => values[place] = value,
             (FrameValues::Floats(values), Value::Float(value)) => values[place] = value,
             (FrameValues::Others(values), value) => values[place] = value,
             (FrameValues::Ints(_) | FrameValues::Floats(_), _) => {}

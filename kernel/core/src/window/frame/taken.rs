@@ -22,14 +22,14 @@ impl<'a> Taken<'a> {
     pub(super) fn takes(kind: Type) -> bool {
         matches!(
             kind,
-            Type::Int64 | Type::Float64 | Type::Bool | Type::Timestamp | Type::String
+            Type::Int64 | Type::Float64 | Type::Bool | Type::Timestamp | Type::String | Type::Decimal(_)
         )
     }
 
     pub(super) fn of(cell: Borrowed<'a>) -> Self {
         match cell {
             Borrowed::Null => Self::Null,
-            Borrowed::Int(integer) => Self::Int(integer),
+            Borrowed::Int(integer) | Borrowed::Decimal(integer, _) => Self::Int(integer),
             // Adding zero turns -0.0 into +0.0 and changes nothing else.
             Borrowed::Float(double) if to_fixed(double).is_some() => Self::Float(double + 0.0),
             // Columns of streams hold single values.
