@@ -32,12 +32,14 @@ def test_rows_without_stored_views_have_no_positions() -> None:
 
 @given(st.binary(max_size=100))
 def test_any_other_bytes_are_refused(data: bytes) -> None:
+    """Q1: by its checksum and version."""
     with pytest.raises(kernel.StateError) as caught:
         kernel.read_token(data)
     assert caught.value.reason == "TOKEN_DAMAGED"
 
 
 def test_a_changed_byte_is_found() -> None:
+    """Q1: at every place."""
     data = bytearray(kernel.write_token(5, VIEWS, [[(1, 2, 3), 4, None]]))
     for place in range(len(data)):
         data[place] ^= 1

@@ -153,7 +153,7 @@ def fill(store_url: str, definitions: Sequence[Definition], users: int, shops: i
         write_row = store.register_script(kernel.WRITE_LATEST_ROW)
 
         def stream(view: str, entity: str, rows: list[tuple[str, dict[str, Any]]]) -> None:
-            for identity, head, body, expiry in _fold(by_name[view], rows):
+            for identity, head, body, expiry in fold(by_name[view], rows):
                 key = kernel.state_key(PROJECT, entity, identity, view, "1.0.0")
                 states.heads.setdefault(view, {})[identity] = head
                 states.bodies.setdefault(view, {})[identity] = body
@@ -219,7 +219,10 @@ def people(users: int) -> pa.RecordBatch:
     )
 
 
-def _fold(meaning: bytes, rows: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, bytes, bytes | None, int | None]]:
+def fold(
+    meaning: bytes, rows: list[tuple[str, dict[str, Any]]], wall: int = T0
+) -> list[tuple[str, bytes, bytes | None, int | None]]:
+    """The states that a writer flushes which folds these records at ``wall``: entity id, head, body, expiry."""
     document = json.loads(meaning)
     keys = [(key["name"], key["type"]) for key in document["entity"]["keys"]]
     decoder = kernel.StreamDecoder(rfc8785.dumps(document["source"]), keys, direct=True)
@@ -232,7 +235,7 @@ def _fold(meaning: bytes, rows: list[tuple[str, dict[str, Any]]]) -> list[tuple[
     identities = [identity for identity in pa.record_batch(batch).column("entity_id").to_pylist() if identity]
     for identity in partition.missing(identities):
         partition.load(identity, None, None)
-    report = partition.fold(batch, range(len(rows)), T0)
+    report = partition.fold(batch, range(len(rows)), wall)
     assert report.folded == len(rows)
     return partition.flush(len(rows))
 

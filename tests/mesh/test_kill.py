@@ -122,6 +122,7 @@ def settle(store: Store, payments: world.Payments) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 6))])
 def test_a_killed_aggregator_loses_nothing_and_counts_nothing_twice(tmp_path: Path, seed: int) -> None:
+    """R5: wherever it was in its commits."""
     rnd = random.Random(seed)  # noqa: S311 (a choice to be repeated)
     environ = {"SKEWLESS_COMMIT_MS": "150"}
     with LocalMesh(tmp_path, services=("registry", "online", "stream_agg"), environ=environ) as mesh:

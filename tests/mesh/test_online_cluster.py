@@ -174,6 +174,7 @@ def test_a_primary_is_killed_under_load(online: world.Online, cluster: StoreClus
 def test_what_a_primary_has_lost_is_rebuilding(
     online: world.Online, cluster: StoreCluster, wanted: Wanted, definitions: list[Definition]
 ) -> None:
+    """R6: in a cluster, the entities of its slots."""
     until(lambda: rows(online.ask(asked(EVERYBODY))) == wanted.rows, "not everything is there")
     emptied = primary_of(cluster, 8)
     with emptied.client() as client:

@@ -115,11 +115,13 @@ def test_on_demand_values_are_those_of_the_kernel(online: world.Online, definiti
 
 
 def test_the_token_says_what_was_known(online: world.Online) -> None:
+    """Q1: and nothing else, neither an entity nor a value."""
     answer = online.ask(world.request(["user-0", "nobody"], [0, 77], [1.0, 1.0]))
     token = kernel.read_token(answer.as_of_token)
     assert token.request_time_us == answer.request_time_us
     assert [kind for _, kind in token.views] == ["window", "latest_table", "latest_stream"]
     assert token.positions == [[(1, 0, 40 * USERS), 3, (1, 0, SHOPS)], [None, None, None]]
+    assert kernel.write_token(token.request_time_us, token.views, token.positions) == answer.as_of_token
 
 
 def test_unknown_entities_are_empty_or_not_found(online: world.Online) -> None:
@@ -152,9 +154,36 @@ def test_a_time_before_the_state_is_not_answered_and_the_earliest_is_named(onlin
 
 
 def test_without_a_time_the_server_takes_its_clock(online: world.Online) -> None:
+    """H7: where no state is ahead of it."""
     before = time.time_ns() // 1_000
     answer = online.ask(world.request(["user-0"], [0], [1.0], None))
     assert before <= answer.request_time_us <= time.time_ns() // 1_000
+
+
+def test_without_a_time_a_state_that_is_ahead_of_the_clock_is_answered_at_its_horizon(
+    mesh: LocalMesh, online: world.Online, definitions: list[Definition]
+) -> None:
+    """H7: one time for all of the request, the greatest horizon of its states."""
+    now = time.time_ns() // 1_000
+    meaning = world.meanings(definitions)["spending"]
+    with redis.Redis.from_url(mesh.store_url) as store:
+        write = store.register_script(kernel.WRITE_STREAM_STATE)
+        for user, hours in (("ahead", 3), ("less", 2)):
+            at = now + hours * 60 * world.MINUTE
+            row = {"event_time": at, "user": user, "amount": 2.0, "city": "Rome"}
+            for identity, head, body, _ in world.fold(meaning, [(user, row)], at):
+                key = kernel.state_key(world.PROJECT, "user", identity, "spending", "1.0.0")
+                assert write(keys=[key, f"{key}:b"], args=[head, body or b"", b""]) == 1
+        asked = ["less", "ahead", "user-0"]
+        answer = online.ask(world.request(asked, [0, 0, 0], [1.0] * 3, None))
+        early = online.ask(world.request(asked, [0, 0, 0], [1.0] * 3, answer.request_time_us - 1))
+        for user in asked[:2]:
+            key = kernel.state_key(world.PROJECT, "user", kernel.entity_id([user]), "spending", "1.0.0")
+            store.delete(key, f"{key}:b")
+    assert now + 2 * 60 * world.MINUTE < answer.request_time_us <= now + 3 * 60 * world.MINUTE
+    assert NOT_ANSWERABLE not in statuses(answer, "spending")
+    assert [status for _, status, _ in cells(early, "spending:n_1h")] == [PRESENT, NOT_ANSWERABLE, PRESENT]
+    assert early.earliest_answerable_us == answer.request_time_us
 
 
 def test_features_may_be_listed_and_keep_their_order(online: world.Online) -> None:
@@ -219,6 +248,7 @@ def test_a_prediction_is_a_served_record(online: world.Online) -> None:
 def test_a_view_whose_sentinel_is_missing_or_another_is_rebuilding(
     mesh: LocalMesh, online: world.Online, definitions: list[Definition]
 ) -> None:
+    """R6: or of another meaning."""
     hash_hex = kernel.meaning_hash(world.meanings(definitions)["spending"]).hex()
     with redis.Redis.from_url(mesh.store_url) as store:
         for other in (None, "0" * 64):

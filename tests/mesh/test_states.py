@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.crc import key_slot
 
 from services.offline.store.online import ValkeyRows, ValkeySync
 from services.stream_agg.ports import StateWrite, WrongPartitionError
 from services.stream_agg.store.states import ValkeyStore
+from skewless import kernel
 from skewless.local import STORE, LocalMesh
 from skewless.settings import Secret
 from skewless.store import StoreLostError, StoreRefusedError
@@ -60,12 +62,46 @@ def test_a_state_is_written_only_when_it_knows_more(store: ValkeyStore) -> None:
     states.close()
 
 
+def test_a_state_of_a_greater_epoch_is_the_newer_one(store: ValkeyStore) -> None:
+    """E6: whatever the offsets, and from whatever partition."""
+    states = store.connect()
+    states.set_sentinel("epochs", b"1")
+    assert states.write([write("{g}", head(900, epoch=1, partition=3))]) == [True]
+    assert states.write([write("{g}", head(0, epoch=2, partition=1))]) == [True]
+    assert states.write([write("{g}", head(901, epoch=1, partition=3))]) == [False]
+    assert states.load("epochs", ["{g}"]) == [(head(0, epoch=2, partition=1), None)]
+    states.close()
+
+
+def test_head_and_body_lie_in_one_slot_and_a_body_is_kept_until_there_is_another(
+    store: ValkeyStore, mesh: LocalMesh
+) -> None:
+    """R4: a head without a body leaves the body as it is."""
+    key = kernel.state_key("shop", "user", kernel.entity_id(["ann"]), "spending", "1.0.0")
+    assert key_slot(key.encode()) == key_slot(f"{key}:b".encode())
+    states = store.connect()
+    states.set_sentinel("bodies", b"1")
+    with Redis.from_url(mesh.store_url) as other:
+        for offset, body, kept in [(1, None, None), (2, b"two", b"two"), (3, None, b"two"), (4, b"four", b"four")]:
+            assert states.write([write(key, head(offset), body)]) == [True]
+            assert (other.get(key), other.get(f"{key}:b")) == (head(offset), kept)
+            assert states.load("bodies", [key]) == [(head(offset), kept)]
+        assert states.write([write(key, head(3), b"three")]) == [False]
+        assert other.get(f"{key}:b") == b"four"
+    states.close()
+
+
 def test_an_expiry_is_set(store: ValkeyStore, mesh: LocalMesh) -> None:
+    """R7: of head and body, and later ones are kept."""
     states = store.connect()
     assert states.write([StateWrite("{e}", head(1), b"b", 4_000_000_000_000)]) == [True]
     with Redis.from_url(mesh.store_url) as other:
         assert other.pexpiretime("{e}") == 4_000_000_000_000
         assert other.pexpiretime("{e}:b") == 4_000_000_000_000
+        assert states.write([StateWrite("{e}", head(2), None, 3_000_000_000_000)]) == [True]
+        assert other.pexpiretime("{e}") == other.pexpiretime("{e}:b") == 4_000_000_000_000
+        assert states.write([StateWrite("{e}", head(3), None, 5_000_000_000_000)]) == [True]
+        assert other.pexpiretime("{e}") == other.pexpiretime("{e}:b") == 5_000_000_000_000
     states.close()
 
 

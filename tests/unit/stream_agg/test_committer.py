@@ -127,6 +127,7 @@ STEP = Progress("v@1.0", "log", 1, 0, 10, 5)
 
 
 def test_offsets_are_committed_last_of_all_that_a_crash_could_undo() -> None:
+    """R5: behind the rows of the event log and the barrier of the store."""
     world = World()
     made, board = committer(world)
     made.add([batch(10)], [LETTER], {0: 10}, [(0, 10, NOTE)], [STEP], again=0)
@@ -144,6 +145,7 @@ def test_offsets_are_committed_last_of_all_that_a_crash_could_undo() -> None:
 
 
 def test_nothing_is_committed_when_the_log_is_not_written() -> None:
+    """R5: no offset before its rows."""
     world = World(fails="log")
     made, _ = committer(world, interval_s=0.01)
     made.add([batch(3)], [], {0: 3}, [(0, 3, NOTE)], [], again=0)
@@ -153,6 +155,7 @@ def test_nothing_is_committed_when_the_log_is_not_written() -> None:
 
 
 def test_nothing_is_committed_when_states_are_not_durable() -> None:
+    """R5: no offset before the writes below it."""
     world = World(fails="barrier")
     made, _ = committer(world)
     made.add([batch(3)], [], {0: 3}, [(0, 3, NOTE)], [], again=0)

@@ -68,6 +68,7 @@ def test_an_unreadable_note_leaves_the_vector_to_be_recomputed() -> None:
     ],
 )
 def test_a_position_that_the_log_does_not_have_stops_it(facts: PartitionFacts, topic: TopicFacts, words: str) -> None:
+    """E6: the source stops."""
     assert words in stop(facts, topic)
 
 
