@@ -14,7 +14,7 @@ use arrow_schema::{DataType, TimeUnit};
 use pyo3::prelude::*;
 use skewless_core::decimal::Decimal;
 use skewless_core::definition::limits::LIST_GIVEN;
-use skewless_core::expr::{Cell, Columns};
+use skewless_core::expr::{Cell, Columns, Numbers};
 use skewless_core::latest::wire::normalized;
 use skewless_core::schema::Schema;
 use skewless_core::value::{Type, Value};
@@ -192,5 +192,13 @@ impl Columns for BatchColumns {
         self.0[place]
             .as_ref()
             .map_or(Cell::Null, |column| column.cell(row))
+    }
+
+    fn numbers(&self, place: usize) -> Option<Numbers<'_>> {
+        match self.0[place].as_ref()? {
+            Column::Int(column) if column.null_count() == 0 => Some(Numbers::Ints(column.values())),
+            Column::Float(column) if column.null_count() == 0 => Some(Numbers::Floats(column.values())),
+            _ => None,
+        }
     }
 }

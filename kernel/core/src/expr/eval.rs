@@ -28,6 +28,20 @@ impl<'a> Row<'a> for &'a [Value] {
 pub trait Columns {
     /// The cell of `row` at `place`; of the column's type, or null.
     fn cell(&self, row: usize, place: usize) -> Cell<'_>;
+
+    /// All cells at `place` by row, if they lie together and none is null.
+    fn numbers(&self, _place: usize) -> Option<Numbers<'_>> {
+        None
+    }
+}
+
+/// A column of numbers without nulls.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers<'a> {
+    /// Of type int64.
+    Ints(&'a [i64]),
+    /// Of type float64.
+    Floats(&'a [f64]),
 }
 
 /// One row of columns.

@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 pub use cell::Cell;
 pub(crate) use eval::RowOf;
-pub use eval::{Columns, Row};
+pub use eval::{Columns, Numbers, Row};
 pub use functions::{FUNCTIONS, Function, NullRule};
 pub use ir::{MAX_DEPTH, MAX_NODES};
 pub use kernels::Overflow;

@@ -5,7 +5,7 @@ use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, Int32Array, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use pyo3::prelude::*;
-use skewless_core::expr::Cell;
+use skewless_core::expr::{Cell, Numbers};
 use skewless_core::latest::frame::{Asked, Known, LogPosition, StreamRow};
 use skewless_core::schema::Schema;
 use skewless_core::value::Type;
@@ -164,6 +164,10 @@ impl Events {
 impl skewless_core::expr::Columns for Events {
     fn cell(&self, row: usize, place: usize) -> Cell<'_> {
         self.cells.cell(row, place)
+    }
+
+    fn numbers(&self, place: usize) -> Option<Numbers<'_>> {
+        self.cells.numbers(place)
     }
 }
 

@@ -146,26 +146,28 @@ impl Answers {
 
     pub(super) fn finish(mut self) -> Frame {
         let rows = &self.rows;
+        let (mut codes, mut ints, mut floats, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for column in &mut self.frame.columns {
-            in_order(rows, &mut column.statuses);
+            in_order(rows, &mut column.statuses, &mut codes);
             match &mut column.values {
-                FrameValues::Ints(values) => in_order(rows, values),
-                FrameValues::Floats(values) => in_order(rows, values),
-                FrameValues::Others(values) => in_order(rows, values),
+                FrameValues::Ints(values) => in_order(rows, values, &mut ints),
+                FrameValues::Floats(values) => in_order(rows, values, &mut floats),
+                FrameValues::Others(values) => in_order(rows, values, &mut others),
             }
         }
         for times in &mut self.frame.times {
-            in_order(rows, &mut times.times);
+            in_order(rows, &mut times.times, &mut ints);
         }
         self.frame
     }
 }
 
-/// Puts what came in the order of `rows` where it belongs.
-fn in_order<T: Clone>(rows: &[u32], values: &mut Vec<T>) {
-    let mut ordered = values.clone();
+/// Puts what came in the order of `rows` where it belongs. `room` is memory for one column after another: new memory
+/// costs more than what is done with it.
+fn in_order<T: Clone>(rows: &[u32], values: &mut Vec<T>, room: &mut Vec<T>) {
+    room.clone_from(values);
     for (row, value) in rows.iter().zip(values.drain(..)) {
-        ordered[*row as usize] = value;
+        room[*row as usize] = value;
     }
-    *values = ordered;
+    std::mem::swap(values, room);
 }

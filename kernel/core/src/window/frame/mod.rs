@@ -84,12 +84,13 @@ pub fn frame<L: Log + ?Sized>(
     let mut answers = Answers::new(view, asked.len());
     let mut ranges = Ranges::new(&view.layout, &plan.ranged);
     let mut asks = Vec::new();
+    let mut dated = Vec::new();
     for group in 0..groups.len() {
         asks.clear();
         asks.extend_from_slice(groups.asked(group));
         asks.sort_unstable_by_key(|place| asked[*place as usize].request_time);
         let rows = groups.rows(group);
-        let rows = sorted(log, rows, needed(view, asked, &asks));
+        let rows = sorted(log, rows, needed(view, asked, &asks), &mut dated);
         let mut entity = Entity {
             view,
             log,
@@ -139,39 +140,26 @@ fn needed(view: &WindowView, asked: &[Asked<'_, LogPosition>], asks: &[u32]) -> 
 }
 
 /// The rows of events that are needed, by (t, position), each position once: a repeated row of the log does not
-/// count twice.
-fn sorted<'r, L: Log + ?Sized>(log: &L, rows: &'r mut [u32], needed: std::ops::Range<i64>) -> &'r [u32] {
-    let mut kept = 0;
-    let mut rising = true;
-    let mut before = i64::MIN;
-    for place in 0..rows.len() {
-        let t = log.t(rows[place] as usize);
-        if entered(needed.start, t) && past(needed.end, t) {
-            rising &= before < t;
-            before = t;
-            rows[kept] = rows[place];
-            kept += 1;
-        }
+/// count twice. `dated` is room for them with their times: rows lie far apart in the log, and each time is fetched once.
+fn sorted<'r, L: Log + ?Sized>(
+    log: &L,
+    rows: &'r mut [u32],
+    needed: std::ops::Range<i64>,
+    dated: &mut Vec<(i64, u32)>,
+) -> &'r [u32] {
+    dated.clear();
+    dated.extend(rows.iter().map(|row| (log.t(*row as usize), *row)));
+    dated.retain(|(t, _)| entered(needed.start, *t) && past(needed.end, *t));
+    if !dated.is_sorted_by(|before, after| before.0 < after.0) {
+        let position = |row: u32| log.position(row as usize);
+        dated.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| position(a.1).cmp(&position(b.1))));
+        dated.dedup_by(|a, b| a.0 == b.0 && position(a.1) == position(b.1));
     }
-    let rows = &mut rows[..kept];
-    if rising {
-        return rows;
+    let rows = &mut rows[..dated.len()];
+    for (row, (_, sorted)) in rows.iter_mut().zip(dated) {
+        *row = *sorted;
     }
-    let order = |row: &u32| (log.t(*row as usize), log.position(*row as usize));
-    rows.sort_by(|a, b| {
-        let (a, b) = (*a as usize, *b as usize);
-        log.t(a)
-            .cmp(&log.t(b))
-            .then_with(|| log.position(a).cmp(&log.position(b)))
-    });
-    let mut kept = 0;
-    for place in 0..rows.len() {
-        if kept == 0 || order(&rows[kept - 1]) != order(&rows[place]) {
-            rows[kept] = rows[place];
-            kept += 1;
-        }
-    }
-    &rows[..kept]
+    rows
 }
 
 /// One entity while its rows are answered.

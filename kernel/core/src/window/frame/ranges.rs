@@ -8,6 +8,7 @@ use super::moments::Sums;
 use super::taken::{Taken, float_of_key};
 use super::{Log, entered, holds, past};
 use crate::answer::Answer;
+use crate::expr::{Cell as Borrowed, Numbers};
 use crate::value::Type;
 use crate::window::cell::Cell;
 use crate::window::layout::{How, KeptColumn, Layout, Origin};
@@ -305,6 +306,21 @@ fn gather<'v, L: Log + ?Sized>(
     rows: &[u32],
 ) {
     into.clear();
+    if let Origin::Row(from) = column.from {
+        // Rows lie far apart in the log: the less is done for each, the more of them are fetched at once.
+        match log.numbers(from) {
+            Some(Numbers::Ints(numbers)) => {
+                return into.extend(rows.iter().map(|row| Taken::Int(numbers[*row as usize])));
+            }
+            Some(Numbers::Floats(numbers)) => {
+                return into.extend(
+                    rows.iter()
+                        .map(|row| Taken::of(Borrowed::Float(numbers[*row as usize]))),
+                );
+            }
+            None => {}
+        }
+    }
     into.extend(rows.iter().map(|row| match column.from {
         Origin::Row(from) => Taken::of(log.cell(*row as usize, from)),
         Origin::Condition(from) => {
