@@ -18,6 +18,10 @@ mod token;
 
 use pyo3::prelude::*;
 
+/// Asks for large pages and keeps what it had: frames are hundreds of megabytes, of which each page costs a fault.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The compiled half of `skewless_kernel`.
 #[pymodule]
 mod _native {
