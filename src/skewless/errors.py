@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     API_KEY_REVOKED = "API_KEY_REVOKED"
     API_KEY_FORBIDDEN = "API_KEY_FORBIDDEN"
     RATE_LIMITED = "RATE_LIMITED"
+    INCOMPLETE = "INCOMPLETE"
 
 
 class Fault(enum.StrEnum):
@@ -306,6 +307,18 @@ class NotReadyError(SkewlessError):
         super().__init__(f"not ready: waiting for {waiting_for}", metadata={"waiting_for": waiting_for})
 
 
+class IncompleteError(SkewlessError):
+    """Not every value of a request that wants all could be had; ``violations`` name the first of them."""
+
+    reason = Reason.INCOMPLETE
+    fault = Fault.EXTERNAL
+    retry = True
+
+    def __init__(self, *, statuses: Iterable[str]) -> None:
+        names = ", ".join(statuses)
+        super().__init__(f"values were not had: {names}", metadata={"statuses": names.replace(" ", "")})
+
+
 class FunctionNotServedError(SkewlessError):
     """A Python function that a definition names cannot be run by this service."""
 
@@ -416,7 +429,7 @@ BY_REASON: Mapping[Reason, type[SkewlessError]] = {
         EntityMismatchError, MissingRequestFieldError, WrongTypeError, TooLargeError, OverloadedError,
         NotReadyError, DependencyUnavailableError, TimedOutError, InternalError, BusyError,
         FunctionNotServedError, ApiKeyMissingError, ApiKeyUnknownError, ApiKeyExpiredError,
-        ApiKeyRevokedError, ApiKeyForbiddenError, RateLimitedError,
+        ApiKeyRevokedError, ApiKeyForbiddenError, RateLimitedError, IncompleteError,
     )
 }  # fmt: skip
 """The class of each reason: how a received failure becomes an exception again."""

@@ -16,7 +16,9 @@ from skewless.api.events.v1 import served_pb2
 from skewless.api.online.v1 import online_service_pb2 as pb
 from skewless.api.types.v1 import value_pb2
 from skewless.definitions.resource import Definition
+from skewless.errors import IncompleteError
 from skewless.local import STORE, LocalMesh
+from skewless.rpc.channel import to_error
 from tests.mesh import online_world as world
 
 USERS, SHOPS = 9, 4
@@ -262,6 +264,45 @@ def test_a_view_whose_sentinel_is_missing_or_another_is_rebuilding(
             assert statuses(answer, "offers") == {PRESENT}
         store.set(world.sentinel("spending"), hash_hex)
     assert REBUILDING not in statuses(online.ask(world.request(["user-0"], [0], [1.0])), "spending")
+
+
+def test_who_wants_all_values_or_none_is_refused_and_told_which_are_missing(
+    mesh: LocalMesh, online: world.Online
+) -> None:
+    asked = world.request(["nobody", "broken", "user-0"], [0, 0, 0], [1.0] * 3)
+    asked.partial_results = pb.PARTIAL_RESULTS_FAIL
+    whole = world.request(["nobody", "user-0"], [0, 0], [1.0] * 2)
+    whole.partial_results = pb.PARTIAL_RESULTS_FAIL
+    assert NOT_FOUND in statuses(online.ask(whole), "profile")  # what is not there was looked for
+    key = kernel.state_key(world.PROJECT, "user", kernel.entity_id(["broken"]), "spending", "1.0.0")
+    online.drain()
+    with redis.Redis.from_url(mesh.store_url) as store:
+        store.set(key, b"\x07garbage")
+        with pytest.raises(grpc.RpcError) as caught:
+            online.ask(asked)
+        assert online.drain() == []
+        asked.partial_results = pb.PARTIAL_RESULTS_STATUS
+        assert UNAVAILABLE in statuses(online.ask(asked), "spending")
+        store.delete(key)
+    error = to_error(caught.value, online.address)
+    assert isinstance(error, IncompleteError)
+    assert (error.retry, error.metadata["statuses"]) == (True, "UNAVAILABLE")
+    assert error.violations[0].path == 'columns["spending:n_1h"].values[1]'
+    assert error.violations[0].message == "is UNAVAILABLE"
+    assert "of 78 values were not had (UNAVAILABLE)" in error.message
+
+
+def test_who_wants_all_values_is_told_from_when_on_they_are_there(online: world.Online) -> None:
+    asked = world.request(["user-0"], [0], [1.0], world.T0 - 60 * world.MINUTE)
+    earliest = online.ask(asked).earliest_answerable_us
+    asked.partial_results = pb.PARTIAL_RESULTS_FAIL
+    with pytest.raises(grpc.RpcError) as caught:
+        online.ask(asked)
+    error = to_error(caught.value, online.address)
+    assert error.metadata["statuses"] == "NOT_ANSWERABLE"
+    assert error.metadata["earliest_answerable_us"] == str(earliest)
+    asked.request_time_us = earliest
+    assert online.ask(asked).request_id
 
 
 def test_a_state_that_cannot_be_read_costs_its_own_values(mesh: LocalMesh, online: world.Online) -> None:

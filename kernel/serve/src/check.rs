@@ -8,7 +8,7 @@ use skewless_core::definition::limits::INSTANTS;
 use crate::refusal::Refusal;
 use crate::ulid;
 use crate::wire::Reason;
-use crate::wire::online::{GetOnlineFeaturesRequest, LogPredictionRequest};
+use crate::wire::online::{GetOnlineFeaturesRequest, LogPredictionRequest, PartialResults};
 
 const LONGEST_PROJECT: usize = 64;
 const LONGEST_SERVICE: usize = 160;
@@ -131,6 +131,13 @@ pub(crate) fn features_request(request: &GetOnlineFeaturesRequest) -> Result<usi
                 "is {}; give a revision of the registry, or none",
                 request.min_revision
             ),
+        );
+    }
+    if PartialResults::try_from(request.partial_results).is_err() {
+        let number = request.partial_results;
+        faults.wrong(
+            "partial_results",
+            format!("is {number}, which means nothing; give STATUS or FAIL"),
         );
     }
     faults.end()?;

@@ -16,6 +16,7 @@ mod connection;
 mod counters;
 mod door;
 mod functions;
+mod partial;
 mod read;
 mod refusal;
 mod rows;

@@ -17,6 +17,7 @@ use crate::answer::{self, Cell, Circumstances, Head};
 use crate::catalogue::Catalogue;
 use crate::check;
 use crate::compute;
+use crate::partial;
 use crate::refusal::Refusal;
 use crate::rows::Rows;
 use crate::served::Served;
@@ -139,6 +140,14 @@ impl ReadPath {
             tally[usize::from(cell.status.code())] += 1;
         }
         let not_answerable = tally[usize::from(Status::NotAnswerable.code())] > 0;
+        if let Some(fault) = unreadable {
+            shared.counters.unreadable_states.fetch_add(1, Ordering::Relaxed);
+            shared.store_health.unreadable(fault);
+        }
+        if partial::is_refused(request, &tally) {
+            let earliest = knowledge.earliest.filter(|_| not_answerable);
+            return Err(partial::refusal(vector, rows.count, &cells, earliest));
+        }
         let token = token::write(&Token {
             request_time,
             views: knowledge.views,
@@ -172,10 +181,6 @@ impl ReadPath {
             .counters
             .rows
             .fetch_add(rows.count as u64, Ordering::Relaxed);
-        if let Some(fault) = unreadable {
-            shared.counters.unreadable_states.fetch_add(1, Ordering::Relaxed);
-            shared.store_health.unreadable(fault);
-        }
         let answer = answer::finish(&body, &token);
         timed.end(Stage::Answer);
         Ok(answer)

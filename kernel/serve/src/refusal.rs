@@ -70,6 +70,13 @@ impl Refusal {
         }
     }
 
+    /// The same refusal with the places that it is about.
+    #[must_use]
+    pub(crate) fn places(mut self, places: Vec<(String, String)>) -> Self {
+        self.fields = places;
+        self
+    }
+
     /// A request that is wrong in one place.
     pub(crate) fn field(reason: Reason, place: impl Into<String>, text: impl Into<String>) -> Self {
         Self::fields(reason, vec![(place.into(), text.into())])

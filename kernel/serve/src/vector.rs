@@ -171,6 +171,8 @@ pub(crate) struct Step {
 pub(crate) struct Vector {
     /// The meaning of the feature service; absent for a list.
     pub(crate) meaning: Option<[u8; 32]>,
+    /// The features of the answer, as `view:feature`.
+    pub(crate) features: Vec<String>,
     /// `feature_names` as every answer has them.
     pub(crate) names: Bytes,
     /// The slot of each feature of the answer.
@@ -211,7 +213,7 @@ impl Vector {
             builder.vector.outputs.push(slot);
         }
         let mut vector = builder.vector;
-        let names: Vec<String> = wanted
+        vector.features = wanted
             .iter()
             .map(|feature| {
                 let name = feature
@@ -222,7 +224,7 @@ impl Vector {
                 format!("{}:{name}", feature.view.name())
             })
             .collect();
-        vector.names = answer::names(names.iter().map(String::as_str));
+        vector.names = answer::names(vector.features.iter().map(String::as_str));
         Ok(vector)
     }
 }

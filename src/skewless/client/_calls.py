@@ -34,6 +34,10 @@ _KNOWLEDGE: Final = {
     "event_time": offline_pb.KNOWLEDGE_EVENT_TIME,
     "as_served": offline_pb.KNOWLEDGE_AS_SERVED,
 }
+_PARTIAL: Final = {
+    "status": online_pb.PARTIAL_RESULTS_UNSPECIFIED,
+    "fail": online_pb.PARTIAL_RESULTS_FAIL,
+}
 
 
 class Calls:
@@ -143,6 +147,7 @@ class Calls:
         *,
         request: Mapping[str, object] | None = None,
         request_time: dt.datetime | int | None = None,
+        partial_results: str = "status",
         timeout_s: float | None = None,
     ) -> Unary[results.OnlineFeatures]:
         """Feature vectors for inference.
@@ -151,6 +156,8 @@ class Calls:
         entities: key columns by name; a single value is one row.
         request: request fields by name, likewise.
         request_time: the moment the prediction is about, an aware ``datetime`` or microseconds; None: now.
+        partial_results: "status": values that could not be had are None, and their statuses say why; "fail":
+            IncompleteError, which names them.
 
         Knows what this object has applied: the service waits for it, for a short while, and raises NotReadyError else.
         """
@@ -162,6 +169,7 @@ class Calls:
             request_fields=_asking.columns({} if request is None else request, "request", lists=True),
             request_time_us=_asking.instant(request_time, "request_time"),
             min_revision=self.revision,
+            partial_results=_PARTIAL[_asking.word(partial_results, "partial_results", _PARTIAL)],
         )
         deadline = self._deadline(timeout_s)
         if self._cache is None:

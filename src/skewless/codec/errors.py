@@ -59,6 +59,7 @@ CODES: Final[dict[Reason, int]] = {
     Reason.API_KEY_REVOKED: code_pb2.UNAUTHENTICATED,
     Reason.API_KEY_FORBIDDEN: code_pb2.PERMISSION_DENIED,
     Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.INCOMPLETE: code_pb2.UNAVAILABLE,
 }
 """The gRPC code of each reason."""
 

@@ -37,6 +37,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "entities": {"k": ["a"]},
         "request": {"x": [1.0]},
         "request_time": AT,
+        "partial_results": "fail",
         "timeout_s": 5.0,
     },
     "log_prediction": {"request_id": "0" * 26, "model": "m", "scores": [0.5], "predicted_at": AT},
@@ -220,6 +221,8 @@ def test_words_that_are_none_of_the_known_are_told_with_those(store: Store) -> N
         store.list_definitions("thing")  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="knowledge: must be one of event_time, as_served, got list"):
         store.get_historical_features(GOOD["get_historical_features"]["frame"], "m@1.0.0", knowledge=[])  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="partial_results: must be one of status, fail, got str 'none'"):
+        store.get_online_features("m@1.0.0", {"k": "a"}, partial_results="none")
 
 
 def test_numbers_of_other_libraries_are_numbers(store: Store) -> None:

@@ -243,6 +243,9 @@ def test_single_values_are_one_row_and_lists_of_features_are_lists(peer: tuple[P
     assert list(request.features) == ["v@1.0.0:f"]
     assert len(request.entities["origin"].values) == 1
     assert not request.HasField("request_time_us")
+    assert request.partial_results == online_pb.PARTIAL_RESULTS_UNSPECIFIED
+    store.get_online_features(["v@1.0.0:f"], {"origin": "JFK"}, partial_results="fail")
+    assert asked.asked[1].partial_results == online_pb.PARTIAL_RESULTS_FAIL
 
 
 def test_wrong_values_never_leave(peer: tuple[Peer, Store]) -> None:
