@@ -206,8 +206,8 @@ k8s-told:
 # --- Benchmarks: JSON lines on stdout, progress on stderr ---------------------------------------------------
 
 .PHONY: bench-online
-bench-online: setup ## Vectors per second, closed loop
-	@$(BIN)/python tests/bench/online.py
+bench-online: setup ## Vectors per second, closed loop (ARGS="--rows 100 --in-flight 4")
+	@$(BIN)/python tests/bench/online.py $(ARGS)
 
 .PHONY: bench-stream
 bench-stream: setup ## From produced to readable, at 10,000 events a second

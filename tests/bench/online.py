@@ -1,10 +1,12 @@
 """Vectors per second: a closed loop against the online service, generator, service, store and broker on this machine.
 
-    python tests/bench/online.py [--seconds N] [--in-flight N] [--connections N]
+    python tests/bench/online.py [--seconds N] [--in-flight N] [--rows N] [--connections N]
 
 A request asks for 24 features of 3 views (one windowed) of 2 entities and 2 on-demand features, one row, at a time at
 which windows hold tiles. The case `no_served_log` leaves out the served log; `headline` logs every answer to the
-broker. `echo_req_per_s` is the same server with features that need no store. JSON lines on stdout, progress on stderr.
+broker. `echo_req_per_s` is the same server with features that need no store. `online_cpus_at_10k` and
+`store_cpus_at_10k` are how many CPUs service and store have to do at 10,000 requests/s of the model; `store_bytes_VIEW`
+is what the store holds for an entity with 40 events or one row. JSON lines on stdout, progress on stderr.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import redis
 
 from skewless import kernel
 from skewless.api.online.v1 import online_service_pb2 as pb
 from skewless.api.online.v1 import online_service_pb2_grpc as stubs
 from skewless.client import Store
-from skewless.local import LocalMesh
+from skewless.local import STORE, LocalMesh
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -64,11 +67,12 @@ def write_requests(path: Path, requests: Iterable[pb.GetOnlineFeaturesRequest]) 
     return path
 
 
-def model_requests() -> Iterable[pb.GetOnlineFeaturesRequest]:
+def model_requests(rows: int = 1) -> Iterable[pb.GetOnlineFeaturesRequest]:
     rnd = random.Random(1)  # noqa: S311 (the same load each time)
-    for _ in range(REQUESTS):
-        user, shop = f"user-{rnd.randrange(USERS)}", rnd.randrange(SHOPS)
-        yield world.request([user], [shop], [rnd.random() * 100])
+    for _ in range(max(REQUESTS // rows, 100)):
+        users = [f"user-{rnd.randrange(USERS)}" for _ in range(rows)]
+        shops = [rnd.randrange(SHOPS) for _ in range(rows)]
+        yield world.request(users, shops, [rnd.random() * 100 for _ in range(rows)])
 
 
 def echo_requests() -> Iterable[pb.GetOnlineFeaturesRequest]:
@@ -109,7 +113,8 @@ def measure(args: argparse.Namespace, program: Path, *, served_log: bool) -> dic
         say(f"served log {'on' if served_log else 'off'}: states of {USERS} users and {SHOPS} shops")
         definitions = world.project().definitions()
         store.apply(world.project())
-        world.fill(mesh.store_url, definitions, USERS, SHOPS)
+        states = world.fill(mesh.store_url, definitions, USERS, SHOPS)
+        held = {f"store_bytes_{view}": (size, "B") for view, size in bytes_held(mesh.store_url, states).items()}
         address = mesh.addresses["online"]
         wait_until_served(address)
 
@@ -126,20 +131,51 @@ def measure(args: argparse.Namespace, program: Path, *, served_log: bool) -> dic
             say(f"  {result['req_per_s']:.0f}/s, p95 {result['p95_ms']:.2f} ms, p99 {result['p99_ms']:.2f} ms")
             return result
 
+        pids = {part: mesh.pid(part) for part in ("online", STORE)}
+        if None in pids.values():
+            raise RuntimeError(f"not all of it runs: {pids}")
         echo = load("echo", echo_requests)
-        model = load("model", model_requests)
-        pid = mesh.pid("online")
-        if pid is None:
-            raise RuntimeError("the online service does not run any more")
-        return {
-            "req_per_s": (model["req_per_s"], "1/s"),
-            "p50_ms": (model["p50_ms"], "ms"),
-            "p95_ms": (model["p95_ms"], "ms"),
-            "p99_ms": (model["p99_ms"], "ms"),
-            "echo_req_per_s": (echo["req_per_s"], "1/s"),
-            "ratio_to_echo": (model["req_per_s"] / echo["req_per_s"], ""),
-            "peak_rss_mb": (peak_rss_mb(pid), "MiB"),
+        before, began = {part: cpu_s(pid) for part, pid in pids.items() if pid}, time.monotonic()
+        model = load("model", lambda: model_requests(args.rows))
+        took = time.monotonic() - began
+        cpus = {
+            f"{part}_cpus_at_10k": ((cpu_s(pid) - before[part]) / took * 10_000 / model["req_per_s"], "")
+            for part, pid in pids.items()
+            if pid
         }
+        return (
+            held
+            | cpus
+            | {
+                "req_per_s": (model["req_per_s"], "1/s"),
+                "p50_ms": (model["p50_ms"], "ms"),
+                "p95_ms": (model["p95_ms"], "ms"),
+                "p99_ms": (model["p99_ms"], "ms"),
+                "echo_req_per_s": (echo["req_per_s"], "1/s"),
+                "ratio_to_echo": (model["req_per_s"] / echo["req_per_s"], ""),
+                "peak_rss_mb": (peak_rss_mb(pids["online"] or 0), "MiB"),
+            }
+        )
+
+
+def bytes_held(store_url: str, states: world.States) -> dict[str, float]:
+    """What the store holds for an entity, by view: its keys, their values and what the store needs to find them."""
+    entities = {view.name: view.entity.name for view in (world.SPENDING, world.PROFILE, world.OFFERS)}
+    found = {}
+    with redis.Redis.from_url(store_url) as store:
+        for view, heads in states.heads.items():
+            total = 0
+            for identity in heads:
+                key = kernel.state_key(world.PROJECT, entities[view], identity, view, "1.0.0")
+                total += sum(store.memory_usage(part) or 0 for part in (key, f"{key}:b"))
+            found[view] = total / len(heads)
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time that a process has used, all of its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_rss_mb(pid: int) -> float:
@@ -155,6 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each load lasts")
     parser.add_argument("--in-flight", type=int, default=64, help="calls in flight")
+    parser.add_argument("--rows", type=int, default=1, help="entity rows of a request of the model")
     parser.add_argument("--connections", type=int, default=4, help="connections of the generator")
     args = parser.parse_args()
     program = generator()
@@ -163,7 +200,7 @@ def main() -> int:
         "grpc": grpc.__version__,
         "semantics": str(kernel.SEMANTICS_REVISION),
     }
-    shape = {"features": 24, "views": 3, "entities": 2, "on_demand": 2, "rows": 1, "users": USERS}
+    shape = {"features": 24, "views": 3, "entities": 2, "on_demand": 2, "rows": args.rows, "users": USERS}
     shape |= {"in_flight": args.in_flight, "connections": args.connections, "cpus": os.cpu_count() or 0}
     for case, served_log in (("no_served_log", False), ("headline", True)):
         for metric, (value, unit) in measure(args, program, served_log=served_log).items():
