@@ -1,6 +1,7 @@
 """Vectors per second: a closed loop against the online service, generator, service, store and broker on this machine.
 
-    python tests/bench/online.py [--seconds N] [--in-flight N] [--rows N] [--connections N]
+    python tests/bench/online.py [--seconds N] [--in-flight N] [--rows N] [--services N]
+        [--connections N]
 
 A request asks for 24 features of 3 views (one windowed) of 2 entities and 2 on-demand features, one row, at a time at
 which windows hold tiles. The case `no_served_log` leaves out the served log; `headline` logs every answer to the
@@ -27,6 +28,7 @@ from typing import Any
 import grpc
 import redis
 
+import skewless as sk
 from skewless import kernel
 from skewless.api.online.v1 import online_service_pb2 as pb
 from skewless.api.online.v1 import online_service_pb2_grpc as stubs
@@ -39,6 +41,8 @@ from tests.mesh import online_world as world  # noqa: E402 (found through the pa
 
 METHOD = "/skewless.api.online.v1.OnlineService/GetOnlineFeatures"
 USERS, SHOPS, REQUESTS = 1_000, 100, 2_000
+APPLIED = 1_000
+"""Definitions of one apply, the most that the registry takes."""
 
 
 def say(text: str) -> None:
@@ -102,6 +106,20 @@ def wait_until_served(address: str) -> None:
             time.sleep(0.1)
 
 
+def crowd(services: int) -> sk.Project:
+    """The model among so many feature services, each of a view of ten features that nobody asks for."""
+    columns = {f"c{n}": "float64" for n in range(10)}
+    source = sk.BatchSource(
+        "crowd", path="crowd", event_time="at", columns={"user": "string", "at": "timestamp"} | columns
+    )
+    views = [
+        sk.BatchFeatureView(f"crowd_{n}", entity=world.USER, source=source, features=list(columns))
+        for n in range(services)
+    ]
+    others = (sk.FeatureService(view.name, features=[view]) for view in views)
+    return sk.Project(world.PROJECT, world.MODEL, world.ECHO, *others)
+
+
 def measure(args: argparse.Namespace, program: Path, *, served_log: bool) -> dict[str, tuple[float, str]]:
     """Each metric with its unit."""
     environ = {"SKEWLESS_SERVED_LOG": str(served_log), "SKEWLESS_PROJECT_RATE": "0"}
@@ -111,8 +129,10 @@ def measure(args: argparse.Namespace, program: Path, *, served_log: bool) -> dic
         Store(world.PROJECT, registry=mesh.addresses["registry"], online=mesh.addresses["online"]) as store,
     ):
         say(f"served log {'on' if served_log else 'off'}: states of {USERS} users and {SHOPS} shops")
-        definitions = world.project().definitions()
-        store.apply(world.project())
+        project = crowd(args.services)
+        definitions = project.definitions()
+        for first in range(0, len(definitions), APPLIED):
+            store.apply(definitions[first : first + APPLIED])
         states = world.fill(mesh.store_url, definitions, USERS, SHOPS)
         held = {f"store_bytes_{view}": (size, "B") for view, size in bytes_held(mesh.store_url, states).items()}
         address = mesh.addresses["online"]
@@ -191,6 +211,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each load lasts")
     parser.add_argument("--in-flight", type=int, default=64, help="calls in flight")
+    parser.add_argument("--services", type=int, default=0, help="further feature services, of ten features each")
     parser.add_argument("--rows", type=int, default=1, help="entity rows of a request of the model")
     parser.add_argument("--connections", type=int, default=4, help="connections of the generator")
     args = parser.parse_args()
@@ -200,7 +221,15 @@ def main() -> int:
         "grpc": grpc.__version__,
         "semantics": str(kernel.SEMANTICS_REVISION),
     }
-    shape = {"features": 24, "views": 3, "entities": 2, "on_demand": 2, "rows": args.rows, "users": USERS}
+    shape = {
+        "features": 24,
+        "views": 3,
+        "entities": 2,
+        "on_demand": 2,
+        "rows": args.rows,
+        "services": args.services,
+        "users": USERS,
+    }
     shape |= {"in_flight": args.in_flight, "connections": args.connections, "cpus": os.cpu_count() or 0}
     for case, served_log in (("no_served_log", False), ("headline", True)):
         for metric, (value, unit) in measure(args, program, served_log=served_log).items():
